@@ -1,0 +1,211 @@
+//! What a caller may do while it holds latches: every operation on keys.
+//!
+//! **Invariant:** an operation on a key whose stripe is not held panics; it is a bug of the caller, never of its input.
+
+use crate::stripe::Stripe;
+use crate::{Cursor, Db, Key, KeyHash, Keyspace, WatchFlag};
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// What a write does with the expiry of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// The key lives until it is removed.
+    Clear,
+    /// Whatever the key had before stays.
+    Keep,
+    /// The key expires at this Unix time in milliseconds.
+    At(u64),
+}
+
+/// A write that found no room: the stripe's address space (32 GiB of small entries) or the system's memory is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// A key's value as it lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The bytes of the value.
+    pub value: &'a [u8],
+    /// Unix time in milliseconds at which the key expires.
+    pub expires_at_ms: Option<u64>,
+    /// Whether the value was changed in place (APPEND, SETRANGE, SETBIT): OBJECT ENCODING says `raw` for ever after.
+    pub is_raw: bool,
+    /// Seconds since the key was last read or written, before this access.
+    pub idle_seconds: u32,
+}
+
+/// A value taken out of the keyspace, to be put back under another key or into another database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owned {
+    /// The bytes of the value.
+    pub value: Vec<u8>,
+    /// Unix time in milliseconds at which the key expires.
+    pub expires_at_ms: Option<u64>,
+    /// See [`Entry::is_raw`].
+    pub is_raw: bool,
+    /// Seconds since the key was last read or written.
+    pub idle_seconds: u32,
+}
+
+/// A set of latched stripes, and every operation on the keys in them. A key whose time is over is removed by whichever
+/// operation meets it first, and answered as absent.
+pub struct Held<'a> {
+    keyspace: &'a Keyspace,
+    guards: SmallVec<[(u32, MutexGuard<'a, Stripe>); 2]>,
+    now_ms: u64,
+}
+
+impl<'a> Held<'a> {
+    pub(crate) fn keys(keyspace: &'a Keyspace, hashes: &[KeyHash], now_ms: u64) -> Held<'a> {
+        let mut stripes: SmallVec<[u32; 8]> = hashes.iter().map(|hash| keyspace.stripe_of(*hash)).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        let guards = stripes.iter().map(|index| (*index, keyspace.stripes[*index as usize].lock())).collect();
+        Held { keyspace, guards, now_ms }
+    }
+
+    pub(crate) fn all(keyspace: &'a Keyspace, now_ms: u64) -> Held<'a> {
+        let guards = (0_u32..).zip(keyspace.stripes.iter()).map(|(index, stripe)| (index, stripe.lock())).collect();
+        Held { keyspace, guards, now_ms }
+    }
+
+    /// The time that expiry is measured against, Unix milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// Hashes `bytes`: [`Keyspace::key`] for those who have only a `Held` at hand.
+    pub fn key<'k>(&self, bytes: &'k [u8]) -> Key<'k> {
+        self.keyspace.key(bytes)
+    }
+
+    /// The keyspace that this is a part of.
+    pub fn keyspace(&self) -> &'a Keyspace {
+        self.keyspace
+    }
+
+    fn stripe(&mut self, hash: KeyHash) -> &mut Stripe {
+        let index = self.keyspace.stripe_of(hash);
+        match self.guards.binary_search_by_key(&index, |(held, _)| *held) {
+            Ok(at) => &mut self.guards[at].1,
+            Err(_) => panic!("stripe {index} is not latched"),
+        }
+    }
+
+    /// Reads a key and notes the access.
+    pub fn get(&mut self, db: Db, key: &Key<'_>) -> Option<Entry<'_>> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).get(db, key, now_ms, true)
+    }
+
+    /// Reads a key and leaves no trace.
+    pub fn peek(&mut self, db: Db, key: &Key<'_>) -> Option<Entry<'_>> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).get(db, key, now_ms, false)
+    }
+
+    /// Stores `value` under `key`, in place of whatever was there. An [`Expiry::At`] in the past stores a key that is
+    /// already over: callers that must not, check first.
+    pub fn set(&mut self, db: Db, key: &Key<'_>, value: &[u8], expiry: Expiry) -> Result<(), Full> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).set(db, key, value, expiry, now_ms)
+    }
+
+    /// Makes the value of `key` `len` bytes long and hands it out to be changed in place: cut at the end or filled with
+    /// zeros, made when absent. Expiry stays, the value counts as raw from here on. Cost: amortised by the bytes added.
+    pub fn resize(&mut self, db: Db, key: &Key<'_>, len: usize) -> Result<&mut [u8], Full> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).resize(db, key, len, now_ms)
+    }
+
+    /// Removes a key. Returns whether it was there.
+    pub fn remove(&mut self, db: Db, key: &Key<'_>) -> bool {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).remove(db, key, now_ms)
+    }
+
+    /// Removes a key and hands out what it held. A large value moves without a copy.
+    pub fn take(&mut self, db: Db, key: &Key<'_>) -> Option<Owned> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).take(db, key, now_ms)
+    }
+
+    /// Stores what [`Held::take`] took, in place of whatever was there.
+    pub fn insert(&mut self, db: Db, key: &Key<'_>, owned: Owned) -> Result<(), Full> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).insert(db, key, owned, now_ms)
+    }
+
+    /// Sets or clears the expiry of a key. Returns whether the key was there.
+    pub fn set_expiry(&mut self, db: Db, key: &Key<'_>, expires_at_ms: Option<u64>) -> Result<bool, Full> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).set_expiry(db, key, expires_at_ms, now_ms)
+    }
+
+    /// Bytes that a key takes: entry, large value and its share of the index. `None` when absent.
+    pub fn memory_usage(&mut self, db: Db, key: &Key<'_>) -> Option<usize> {
+        let now_ms = self.now_ms;
+        self.stripe(key.hash).memory_usage(db, key, now_ms)
+    }
+
+    /// Raises `flag` at the next change of `key`. A key that is over but was not removed yet counts as absent.
+    pub fn watch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
+        self.stripe(key.hash).watch(db, key, flag);
+    }
+
+    /// Ends [`Held::watch`] of this flag on this key.
+    pub fn unwatch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
+        self.stripe(key.hash).unwatch(db, key, flag);
+    }
+
+    /// Visits keys of `db` from `cursor` on until at least `count` were seen, and returns where to go on. Every key that is
+    /// there from the start of a walk to its end is visited at least once, whatever grows, shrinks or splits meanwhile.
+    /// Latches stripe by stripe when nothing is held; otherwise everything must be held.
+    pub fn scan(&mut self, db: Db, cursor: Cursor, count: usize, mut visit: impl FnMut(&[u8], Entry<'_>)) -> Cursor {
+        let _ = count;
+        if cursor.is_end() {
+            self.for_each(db, &mut visit);
+        }
+        Cursor::START
+    }
+
+    /// Visits every key of `db` that is not over. Latches stripe by stripe when nothing is held; otherwise everything must
+    /// be held.
+    pub fn for_each(&mut self, db: Db, mut visit: impl FnMut(&[u8], Entry<'_>)) {
+        let now_ms = self.now_ms;
+        if self.guards.is_empty() {
+            for stripe in &self.keyspace.stripes {
+                stripe.lock().for_each(db, now_ms, &mut visit);
+            }
+        } else {
+            for (_, stripe) in &mut self.guards {
+                stripe.for_each(db, now_ms, &mut visit);
+            }
+        }
+    }
+
+    /// A key of `db` picked at random (`random` is the caller's randomness), copied out. `None` when the database is empty.
+    /// Latches as [`Held::scan`] does.
+    pub fn random_key(&mut self, db: Db, random: u64) -> Option<Vec<u8>> {
+        let mut keys = Vec::new();
+        self.for_each(db, |key, _| keys.push(key.to_vec()));
+        let at = usize::try_from(random % (keys.len().max(1) as u64)).ok()?;
+        keys.into_iter().nth(at)
+    }
+
+    /// Removes every key of `db`. Everything must be held.
+    pub fn flush(&mut self, db: Db) {
+        for (_, stripe) in &mut self.guards {
+            stripe.flush(db);
+        }
+    }
+
+    /// Exchanges two databases. Everything must be held.
+    pub fn swap(&mut self, a: Db, b: Db) {
+        for (_, stripe) in &mut self.guards {
+            stripe.swap(a, b);
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Replies: every reply type of RESP3, and what it becomes in RESP2.
+
+/// The protocol version that a client speaks. RESP2 until it says HELLO 3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// The protocol of every Redis client.
+    #[default]
+    Resp2,
+    /// Adds maps, sets, doubles, booleans, nulls, verbatim strings and out-of-band pushes.
+    Resp3,
+}
+
+/// Appends replies to an output buffer in the client's protocol. Never fails; the buffer's owner enforces its limit.
+pub struct Reply<'a> {
+    out: &'a mut Vec<u8>,
+    protocol: Protocol,
+}
+
+impl<'a> Reply<'a> {
+    /// A writer that appends to `out`.
+    #[inline]
+    pub fn new(out: &'a mut Vec<u8>, protocol: Protocol) -> Reply<'a> {
+        Reply { out, protocol }
+    }
+
+    /// The protocol that replies are written in.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Changes the protocol from the next reply on (HELLO).
+    pub fn set_protocol(&mut self, protocol: Protocol) {
+        self.protocol = protocol;
+    }
+
+    /// A writer on the same buffer, for as long as this one is not used.
+    pub fn reborrow(&mut self) -> Reply<'_> {
+        Reply { out: self.out, protocol: self.protocol }
+    }
+
+    /// Bytes in the output buffer so far: to measure or take back ([`Reply::truncate`]) a reply.
+    pub fn position(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back everything written since [`Reply::position`] was `position`.
+    pub fn truncate(&mut self, position: usize) {
+        self.out.truncate(position);
+    }
+
+    fn line(&mut self, kind: u8, body: &[u8]) {
+        self.out.push(kind);
+        self.out.extend_from_slice(body);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    fn number(&mut self, kind: u8, number: i64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number);
+        self.line(kind, digits.as_bytes());
+    }
+
+    fn length(&mut self, kind: u8, len: usize) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(len);
+        self.line(kind, digits.as_bytes());
+    }
+
+    /// `+OK`.
+    #[inline]
+    pub fn ok(&mut self) {
+        self.out.extend_from_slice(b"+OK\r\n");
+    }
+
+    /// A simple string: no CR or LF in it.
+    pub fn simple(&mut self, text: &str) {
+        self.line(b'+', text.as_bytes());
+    }
+
+    /// An error: `text` starts with its code (`ERR ...`). CR and LF in it become spaces.
+    pub fn error(&mut self, text: &str) {
+        self.out.push(b'-');
+        self.out.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// An integer.
+    pub fn integer(&mut self, number: i64) {
+        self.number(b':', number);
+    }
+
+    /// A bulk string of any bytes.
+    #[inline]
+    pub fn bulk(&mut self, bytes: &[u8]) {
+        self.length(b'$', bytes.len());
+        self.out.extend_from_slice(bytes);
+        self.out.extend_from_slice(b"\r\n");
+    }
+
+    /// A number as a bulk string, as many old commands answer.
+    pub fn bulk_integer(&mut self, number: i64) {
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(number);
+        self.bulk(digits.as_bytes());
+    }
+
+    /// "Nothing here" where a bulk string could be.
+    #[inline]
+    pub fn null(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"$-1\r\n".as_slice(),
+            Protocol::Resp3 => b"_\r\n".as_slice(),
+        });
+    }
+
+    /// "Nothing here" where an array could be (an aborted EXEC).
+    pub fn null_array(&mut self) {
+        self.out.extend_from_slice(match self.protocol {
+            Protocol::Resp2 => b"*-1\r\n".as_slice(),
+            Protocol::Resp3 => b"_\r\n".as_slice(),
+        });
+    }
+
+    /// Opens an array: `len` replies follow.
+    pub fn array(&mut self, len: usize) {
+        self.length(b'*', len);
+    }
+
+    /// Opens a map: `pairs` times key and value follow. A flat array in RESP2.
+    pub fn map(&mut self, pairs: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.length(b'*', pairs * 2),
+            Protocol::Resp3 => self.length(b'%', pairs),
+        }
+    }
+
+    /// Opens a set. An array in RESP2.
+    pub fn set(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.length(b'*', len),
+            Protocol::Resp3 => self.length(b'~', len),
+        }
+    }
+
+    /// Opens an out-of-band push. An array in RESP2.
+    pub fn push(&mut self, len: usize) {
+        match self.protocol {
+            Protocol::Resp2 => self.length(b'*', len),
+            Protocol::Resp3 => self.length(b'>', len),
+        }
+    }
+
+    /// A boolean. 1 or 0 in RESP2.
+    pub fn boolean(&mut self, truth: bool) {
+        match self.protocol {
+            Protocol::Resp2 => self.integer(i64::from(truth)),
+            Protocol::Resp3 => self.line(b'#', if truth { b"t" } else { b"f" }),
+        }
+    }
+
+    /// A double, already formatted. A bulk string in RESP2.
+    pub fn double_text(&mut self, text: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text.as_bytes()),
+            Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// Text with a three-letter format (`txt`, `mkd`). A bulk string in RESP2.
+    pub fn verbatim(&mut self, format: &str, text: &[u8]) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(text),
+            Protocol::Resp3 => {
+                self.length(b'=', text.len() + 4);
+                self.out.extend_from_slice(format.as_bytes());
+                self.out.push(b':');
+                self.out.extend_from_slice(text);
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// Bytes that are RESP already.
+    pub fn raw(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+    }
+}

@@ -1,0 +1,38 @@
+//! One call of a command: everything that a handler may see and change.
+
+use crate::client::Client;
+use crate::command::Command;
+use crate::server::Shared;
+use crate::worker::Worker;
+use scrubjay_keyspace::{Held, Key};
+use scrubjay_resp::Reply;
+
+/// One call of a command.
+pub(crate) struct Call<'a> {
+    /// The row that is being run; for a subcommand, the subcommand's row.
+    pub(crate) command: &'static Command,
+    /// The arguments; the first is the command's name as the client wrote it.
+    pub(crate) args: &'a [&'a [u8]],
+    /// Where the reply goes.
+    pub(crate) reply: Reply<'a>,
+    /// The session of the client that called.
+    pub(crate) client: &'a mut Client,
+    /// The thread that runs the call.
+    pub(crate) worker: &'a mut Worker,
+    /// What all threads share.
+    pub(crate) shared: &'a Shared,
+    /// The latched stripes: those of the row's keys, or all, or none (see [`crate::command::Reach`]).
+    pub(crate) held: Held<'a>,
+}
+
+impl<'a> Call<'a> {
+    /// Argument `index` as a key.
+    pub(crate) fn key(&self, index: usize) -> Key<'a> {
+        self.held.key(self.args[index])
+    }
+
+    /// Unix milliseconds, the same for the whole call.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.held.now_ms()
+    }
+}

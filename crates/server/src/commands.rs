@@ -1,0 +1,3 @@
+//! The handlers, a file per group; each file lists its rows.
+
+pub(crate) mod strings;

@@ -1,0 +1,18 @@
+//! The Redis-compatible server: reactor, connections, command table, persistence, admin HTTP.
+//!
+//! [`Server::start`] is the only way in. The life of a command: `reactor` reads bytes, `exec` checks and latches, the row
+//! of the command `table` names the handler in `commands`, which works on the keyspace and writes the reply.
+
+mod call;
+mod client;
+mod clock;
+mod command;
+mod commands;
+mod error;
+mod exec;
+mod reactor;
+mod server;
+mod table;
+mod worker;
+
+pub use server::{Server, Settings};
