@@ -2,9 +2,8 @@
 //!
 //! **Invariant:** an operation on a key whose stripe is not held panics; it is a bug of the caller, never of its input.
 
-use crate::stripe::Stripe;
+use crate::stripe::{Latched, StripeCursor};
 use crate::{Cursor, Db, Key, KeyHash, Keyspace, WatchFlag};
-use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -53,21 +52,34 @@ pub struct Owned {
 /// operation meets it first, and answered as absent.
 pub struct Held<'a> {
     keyspace: &'a Keyspace,
-    guards: SmallVec<[(u32, MutexGuard<'a, Stripe>); 2]>,
+    guards: SmallVec<[(u32, Latched<'a>); 2]>,
     now_ms: u64,
 }
 
 impl<'a> Held<'a> {
+    /// Holds nothing: what a caller is left with that lent its own to somebody else.
+    pub fn none(keyspace: &'a Keyspace, now_ms: u64) -> Held<'a> {
+        Held { keyspace, guards: SmallVec::new(), now_ms }
+    }
+
+    #[inline]
+    pub(crate) fn one(keyspace: &'a Keyspace, hash: KeyHash, now_ms: u64) -> Held<'a> {
+        let index = keyspace.stripe_of(hash);
+        let mut guards = SmallVec::new();
+        guards.push((index, keyspace.stripes[index as usize].latch()));
+        Held { keyspace, guards, now_ms }
+    }
+
     pub(crate) fn keys(keyspace: &'a Keyspace, hashes: &[KeyHash], now_ms: u64) -> Held<'a> {
         let mut stripes: SmallVec<[u32; 8]> = hashes.iter().map(|hash| keyspace.stripe_of(*hash)).collect();
         stripes.sort_unstable();
         stripes.dedup();
-        let guards = stripes.iter().map(|index| (*index, keyspace.stripes[*index as usize].lock())).collect();
+        let guards = stripes.iter().map(|index| (*index, keyspace.stripes[*index as usize].latch())).collect();
         Held { keyspace, guards, now_ms }
     }
 
     pub(crate) fn all(keyspace: &'a Keyspace, now_ms: u64) -> Held<'a> {
-        let guards = (0_u32..).zip(keyspace.stripes.iter()).map(|(index, stripe)| (index, stripe.lock())).collect();
+        let guards = (0_u32..).zip(keyspace.stripes.iter()).map(|(index, stripe)| (index, stripe.latch())).collect();
         Held { keyspace, guards, now_ms }
     }
 
@@ -86,12 +98,26 @@ impl<'a> Held<'a> {
         self.keyspace
     }
 
-    fn stripe(&mut self, hash: KeyHash) -> &mut Stripe {
+    #[inline]
+    fn stripe(&mut self, hash: KeyHash) -> &mut Latched<'a> {
         let index = self.keyspace.stripe_of(hash);
-        match self.guards.binary_search_by_key(&index, |(held, _)| *held) {
-            Ok(at) => &mut self.guards[at].1,
-            Err(_) => panic!("stripe {index} is not latched"),
+        let at = match self.guards.first() {
+            Some((first, _)) if *first == index => 0,
+            _ => self.guards.binary_search_by_key(&index, |(held, _)| *held).unwrap_or(usize::MAX),
+        };
+        match self.guards.get_mut(at) {
+            Some((_, stripe)) => stripe,
+            None => panic!("stripe {index} is not latched"),
         }
+    }
+
+    /// Runs `act` on one stripe: the one that is held, or, while nothing is held, latched for the time being.
+    fn with_stripe<R>(&mut self, index: usize, act: impl FnOnce(&mut Latched<'a>) -> R) -> R {
+        if self.guards.is_empty() {
+            return act(&mut self.keyspace.stripes[index].latch());
+        }
+        assert!(self.guards.len() == self.keyspace.stripes.len(), "a sweep needs all stripes or none");
+        act(&mut self.guards[index].1)
     }
 
     /// Reads a key and notes the access.
@@ -164,9 +190,19 @@ impl<'a> Held<'a> {
     /// there from the start of a walk to its end is visited at least once, whatever grows, shrinks or splits meanwhile.
     /// Latches stripe by stripe when nothing is held; otherwise everything must be held.
     pub fn scan(&mut self, db: Db, cursor: Cursor, count: usize, mut visit: impl FnMut(&[u8], Entry<'_>)) -> Cursor {
-        let _ = count;
-        if cursor.is_end() {
-            self.for_each(db, &mut visit);
+        let now_ms = self.now_ms;
+        let (start, mut at) = cursor.unpack();
+        let mut left = count.max(1);
+        for stripe in start..self.keyspace.stripes.len() {
+            if self.keyspace.stripes[stripe].len(db) > 0 {
+                if left == 0 {
+                    return Cursor::pack(stripe, at);
+                }
+                if let Some(next) = self.with_stripe(stripe, |held| held.scan(db, at, &mut left, now_ms, &mut visit)) {
+                    return Cursor::pack(stripe, next);
+                }
+            }
+            at = StripeCursor::default();
         }
         Cursor::START
     }
@@ -175,13 +211,9 @@ impl<'a> Held<'a> {
     /// be held.
     pub fn for_each(&mut self, db: Db, mut visit: impl FnMut(&[u8], Entry<'_>)) {
         let now_ms = self.now_ms;
-        if self.guards.is_empty() {
-            for stripe in &self.keyspace.stripes {
-                stripe.lock().for_each(db, now_ms, &mut visit);
-            }
-        } else {
-            for (_, stripe) in &mut self.guards {
-                stripe.for_each(db, now_ms, &mut visit);
+        for stripe in 0..self.keyspace.stripes.len() {
+            if self.keyspace.stripes[stripe].len(db) > 0 {
+                self.with_stripe(stripe, |held| held.for_each(db, now_ms, &mut visit));
             }
         }
     }
@@ -189,10 +221,26 @@ impl<'a> Held<'a> {
     /// A key of `db` picked at random (`random` is the caller's randomness), copied out. `None` when the database is empty.
     /// Latches as [`Held::scan`] does.
     pub fn random_key(&mut self, db: Db, random: u64) -> Option<Vec<u8>> {
-        let mut keys = Vec::new();
-        self.for_each(db, |key, _| keys.push(key.to_vec()));
-        let at = usize::try_from(random % (keys.len().max(1) as u64)).ok()?;
-        keys.into_iter().nth(at)
+        let now_ms = self.now_ms;
+        let len = self.keyspace.len(db);
+        if len == 0 {
+            return None;
+        }
+        // Stripes are picked by their share of the keys; one whose keys are all over passes the turn to the next.
+        let mut skip = random % len;
+        let stripes = self.keyspace.stripes.len();
+        let first = (0..stripes)
+            .find(|index| {
+                let here = self.keyspace.stripes[*index].len(db);
+                let is_here = skip < here;
+                skip = skip.saturating_sub(here);
+                is_here
+            })
+            .unwrap_or(0);
+        let spread = random.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ random >> 29;
+        (0..stripes)
+            .map(|step| (first + step) % stripes)
+            .find_map(|index| self.with_stripe(index, |held| held.random_key(db, spread, now_ms)))
     }
 
     /// Removes every key of `db`. Everything must be held.

@@ -1,8 +1,14 @@
 //! The keyspace as a whole: stripes, counts and the ways in.
 
+use crate::gate::Gate;
+use crate::memory::Usage;
 use crate::stripe::Stripe;
 use crate::{Exclusive, Key, KeyHash, Pass};
-use parking_lot::{Mutex, RwLock};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Each stripe reserves 48 GiB of address space, of which an x86-64 process has 128 TiB.
+const STRIPES_MAX: u32 = 2048;
+const SLOTS_MAX: u32 = 4096;
 
 /// A database number, below [`Options::databases`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,7 +19,7 @@ pub struct Db(pub u16);
 pub struct Options {
     /// Number of databases, 1 to 16,384. Default 16.
     pub databases: u16,
-    /// Number of stripes: a power of two, 1 to 4,096. At least 16 per thread keeps threads apart.
+    /// Number of stripes: a power of two, 1 to 2,048. At least 16 per thread keeps threads apart.
     pub stripes: u32,
     /// Threads that will ask for a [`Pass`], each under its own slot below this number.
     pub slots: u32,
@@ -41,22 +47,36 @@ impl std::error::Error for OptionsError {}
 
 /// The data store: every database of one server.
 pub struct Keyspace {
-    pub(crate) stripes: Box<[Mutex<Stripe>]>,
-    pub(crate) databases: u16,
-    gate: RwLock<()>,
+    pub(crate) stripes: Box<[Stripe]>,
+    pub(crate) gate: Gate,
+    databases: u16,
+    stripe_shift: u32,
     hasher: ahash::RandomState,
+    usage: Usage,
+    /// Stripe of each slot at which the search for expired keys goes on.
+    expiry_turns: Box<[AtomicU32]>,
 }
 
 impl Keyspace {
-    /// A keyspace without keys. Fails when an option is out of its range.
+    /// A keyspace without keys. Fails when an option is out of its range, or when the system gives no address space.
     pub fn new(options: Options) -> Result<Keyspace, OptionsError> {
+        options.check()?;
         let seed = options.hash_seed.unwrap_or_else(|| ahash::RandomState::new().hash_one(0_u64));
-        let stripes = (0..options.stripes).map(|_| Mutex::new(Stripe::new(options.databases))).collect();
+        let hasher = ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(17), seed.rotate_left(43));
+        let usage = Usage::default();
+        let stripe_bits = options.stripes.ilog2();
+        let stripes = (0..options.stripes)
+            .map(|_| Stripe::new(options.databases, stripe_bits, hasher.clone(), &usage))
+            .collect::<Result<_, _>>()
+            .map_err(|error| OptionsError(format!("no address space for {} stripes: {error}", options.stripes)))?;
         Ok(Keyspace {
             stripes,
+            gate: Gate::new(options.slots),
             databases: options.databases,
-            gate: RwLock::new(()),
-            hasher: ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(17), seed.rotate_left(43)),
+            stripe_shift: 63 - stripe_bits,
+            hasher,
+            usage,
+            expiry_turns: (0..options.slots).map(|_| AtomicU32::new(0)).collect(),
         })
     }
 
@@ -71,53 +91,99 @@ impl Keyspace {
         Key { bytes, hash: KeyHash(self.hasher.hash_one(bytes)) }
     }
 
-    /// Passes the gate as thread `slot`; waits while somebody is exclusive. One pass per slot at a time.
-    pub fn pass(&self, _slot: u32) -> Pass<'_> {
-        Pass { keyspace: self, _shared: self.gate.read() }
+    /// Passes the gate as thread `slot`; waits while somebody is exclusive. One pass per slot at a time: a second one
+    /// panics, since the thread would wait for itself.
+    #[inline]
+    pub fn pass(&self, slot: u32) -> Pass<'_> {
+        Pass::new(self, slot)
     }
 
     /// Closes the gate: waits until every pass is given back, then owns the keyspace. The caller must hold no pass.
     pub fn exclusive(&self) -> Exclusive<'_> {
-        Exclusive { keyspace: self, _alone: self.gate.write() }
+        Exclusive::new(self)
     }
 
     /// Keys in `db`, those included that have expired and were not noticed yet. Needs no pass, latches nothing.
     pub fn len(&self, db: Db) -> u64 {
-        self.stripes.iter().map(|stripe| stripe.lock().len(db)).sum()
+        self.stripes.iter().map(|stripe| stripe.len(db)).sum()
+    }
+
+    /// Whether `db` has no key; see [`Keyspace::len`].
+    pub fn is_empty(&self, db: Db) -> bool {
+        self.len(db) == 0
     }
 
     /// Keys in `db` that carry an expiry. Needs no pass, latches nothing.
     pub fn expires_len(&self, db: Db) -> u64 {
-        self.stripes.iter().map(|stripe| stripe.lock().expires_len(db)).sum()
+        self.stripes.iter().map(|stripe| stripe.expires_len(db)).sum()
     }
 
     /// Bytes that the data takes from the operating system: index, entries, large values, free room inside included.
     /// One relaxed load.
+    #[inline]
     pub fn memory_used(&self) -> usize {
-        0
+        self.usage.get()
     }
 
     /// Keys that were removed because their time was over, since the start.
     pub fn expired_count(&self) -> u64 {
-        0
+        self.stripes.iter().map(Stripe::expired_count).sum()
     }
 
     /// First step of a batch: fetches the index line of `hash` towards the cache. A hint, never wrong, latches nothing.
     #[inline]
-    pub fn prefetch_bucket(&self, _db: Db, _hash: KeyHash) {}
+    pub fn prefetch_bucket(&self, db: Db, hash: KeyHash) {
+        self.stripes[self.stripe_of(hash) as usize].prefetch_bucket(db, hash);
+    }
 
     /// Second step of a batch: fetches the entry that the index line names. A hint, latches nothing.
     #[inline]
-    pub fn prefetch_entry(&self, _db: Db, _hash: KeyHash) {}
-
-    /// Removes keys whose time is over, in stripes that belong to `slot` of `slots`, looking at no more than `entries_max`
-    /// entries; goes on where the last call ended. Returns (entries looked at, keys removed). Needs no pass held by the caller.
-    pub fn expire_some(&self, slot: u32, slots: u32, now_ms: u64, entries_max: usize) -> (usize, usize) {
-        let _ = (slot, slots, now_ms, entries_max);
-        (0, 0)
+    pub fn prefetch_entry(&self, db: Db, hash: KeyHash) {
+        self.stripes[self.stripe_of(hash) as usize].prefetch_entry(db, hash);
     }
 
+    /// Removes keys whose time is over, in stripes that belong to `slot` of `slots`, looking at about `entries_max` entries
+    /// that have an expiry; goes on where the last call ended. Returns (entries looked at, keys removed). Latches one stripe
+    /// at a time; the caller holds no latch, and passes the gate as `slot` for the time of the call.
+    pub fn expire_some(&self, slot: u32, slots: u32, now_ms: u64, entries_max: usize) -> (usize, usize) {
+        let _pass = self.pass(slot);
+        let stripes = self.stripes.len() as u32;
+        let (mut seen, mut removed) = (0, 0);
+        let turn = &self.expiry_turns[slot as usize];
+        for _ in 0..stripes.div_ceil(slots) {
+            let mine = turn.load(Ordering::Relaxed);
+            let index = slot + mine * slots;
+            if let Some(stripe) = self.stripes.get(index as usize) {
+                let (looked, over) = stripe.latch().expire_some(now_ms, entries_max - seen);
+                seen += looked;
+                removed += over;
+            }
+            if seen >= entries_max {
+                break;
+            }
+            turn.store(if index + slots < stripes { mine + 1 } else { 0 }, Ordering::Relaxed);
+        }
+        (seen, removed)
+    }
+
+    #[inline]
     pub(crate) fn stripe_of(&self, hash: KeyHash) -> u32 {
-        (hash.0 >> 32) as u32 & (self.stripes.len() as u32 - 1)
+        // Two shifts, since with one stripe all 64 bits go.
+        (hash.0 >> 1 >> self.stripe_shift) as u32
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<(), OptionsError> {
+        let check = |holds: bool, text: String| if holds { Ok(()) } else { Err(OptionsError(text)) };
+        check(
+            (1..=16_384).contains(&self.databases),
+            format!("databases is {}; it must be 1 to 16384", self.databases),
+        )?;
+        check(
+            self.stripes.is_power_of_two() && self.stripes <= STRIPES_MAX,
+            format!("stripes is {}; it must be a power of two from 1 to {STRIPES_MAX}", self.stripes),
+        )?;
+        check((1..=SLOTS_MAX).contains(&self.slots), format!("slots is {}; it must be 1 to {SLOTS_MAX}", self.slots))
     }
 }

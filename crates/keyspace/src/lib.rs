@@ -6,13 +6,21 @@
 //!
 //! The keyspace knows nothing of sockets, RESP, threads or clocks: every call that depends on time is given `now_ms`.
 
+mod blobs;
+mod entry;
 mod gate;
 mod hash;
 mod held;
+mod index;
 mod keyspace;
+mod memory;
 mod scan;
+mod slab;
 mod stripe;
 mod watch;
+
+#[cfg(test)]
+mod tests;
 
 pub use gate::{Exclusive, Pass};
 pub use hash::{Key, KeyHash};

@@ -1,138 +1,315 @@
-//! One stripe, for now as plain maps: the reference that the real index is tested against.
+//! One stripe: the part of every database whose keys hash to it, behind one latch.
+//!
+//! Outside the latch lie the index words, the roots and the counts: atomics that anyone may read as a hint. Behind it lie the
+//! slab, the blobs and the allocator of the index ([`Data`]), reached through [`Latched`].
+//!
+//! **Invariant:** every live slot of the slab is named by exactly one slot of one table's index, and the index's expiry bit
+//! says whether the entry has an expiry. Whoever frees a slot has taken its reference out of the index before.
 
-use crate::{Db, Entry, Expiry, Full, Key, Owned, WatchFlag};
+mod compact;
+#[cfg(test)]
+mod validate;
+mod walk;
+mod write;
+
+use crate::blobs::Blobs;
+use crate::entry::{self, Layout, ValuePlace};
+use crate::index::segment::Place;
+use crate::index::{self, Entries, Index, Position};
+use crate::memory::{Usage, Words, prefetch};
+use crate::slab::Slab;
+use crate::{Db, Entry, Full, Key, KeyHash, WatchFlag};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-type Watched = HashMap<(Db, Vec<u8>), Vec<Arc<WatchFlag>>>;
+/// One database's part of a stripe, as far as it may be read without the latch.
+#[derive(Default)]
+struct Table {
+    root: AtomicU64,
+    len: AtomicU64,
+    expires: AtomicU64,
+}
 
-pub(crate) struct Stripe {
-    dbs: Vec<HashMap<Vec<u8>, Owned>>,
+pub(crate) use walk::StripeCursor;
+
+type Watched = HashMap<(Db, Box<[u8]>), Vec<Arc<WatchFlag>>>;
+
+/// What the latch guards.
+struct Data {
+    slab: Slab,
+    blobs: Blobs,
+    index: Index,
+    hasher: ahash::RandomState,
+    stripe_bits: u32,
     watched: Watched,
+    /// A class whose slots became sparse: compacted before the next change, when nobody holds a reference.
+    sparse_class: Option<u8>,
+    /// Removals since a segment was last looked at.
+    removals: u32,
+    /// Where the search for expired keys goes on.
+    expiry_walk: walk::ExpiryWalk,
+    /// A value that is being moved from one layout to another; empty between calls.
+    scratch: Vec<u8>,
+}
+
+/// One stripe of the keyspace.
+pub(crate) struct Stripe {
+    words: Words,
+    tables: Box<[Table]>,
+    slab_address: usize,
+    stripe_bits: u32,
+    expired: AtomicU64,
+    data: Mutex<Data>,
+}
+
+/// A stripe whose latch is held.
+pub(crate) struct Latched<'a> {
+    stripe: &'a Stripe,
+    data: MutexGuard<'a, Data>,
+}
+
+/// An entry that was found and has not expired.
+#[derive(Clone, Copy)]
+struct Found {
+    place: Place,
+    layout: Layout,
+}
+
+/// Reads entries for the index.
+struct Reader<'a> {
+    slab: &'a Slab,
+    blobs: &'a Blobs,
+    hasher: &'a ahash::RandomState,
+    stripe_bits: u32,
+}
+
+impl Entries for Reader<'_> {
+    fn position(&self, reference: u32) -> Position {
+        let key = key_of(self.slab, self.blobs, reference);
+        Position::new(self.hasher.hash_one(key), self.stripe_bits)
+    }
+
+    fn prefetch(&self, reference: u32) {
+        prefetch(self.slab.address() + reference as usize * 8);
+    }
+}
+
+fn key_of<'a>(slab: &'a Slab, blobs: &'a Blobs, reference: u32) -> &'a [u8] {
+    let bytes = slab.at(reference);
+    let layout = Layout::of(bytes);
+    match layout.value(bytes) {
+        ValuePlace::Blob(id) if layout.key_is_in_blob() => blobs.key(id),
+        _ => layout.inline_key(bytes),
+    }
+}
+
+fn last_used_clock(now_ms: u64) -> u32 {
+    (now_ms / 1000) as u32 & 0x00FF_FFFF
+}
+
+impl Data {
+    fn reader(&self) -> Reader<'_> {
+        Reader { slab: &self.slab, blobs: &self.blobs, hasher: &self.hasher, stripe_bits: self.stripe_bits }
+    }
+
+    fn view(&self, reference: u32, now_ms: u64) -> Entry<'_> {
+        let bytes = self.slab.at(reference);
+        let layout = Layout::of(bytes);
+        let value = match layout.value(bytes) {
+            ValuePlace::Inline(at, len) => &bytes[at..at + len],
+            ValuePlace::Blob(id) => self.blobs.value(id),
+        };
+        Entry {
+            value,
+            expires_at_ms: layout.expires_at_ms(bytes),
+            is_raw: layout.is_raw(),
+            idle_seconds: entry::idle_seconds(layout.last_used(bytes), last_used_clock(now_ms)),
+        }
+    }
 }
 
 impl Stripe {
-    pub(crate) fn new(databases: u16) -> Stripe {
-        Stripe { dbs: (0..databases).map(|_| HashMap::new()).collect(), watched: HashMap::new() }
+    pub(crate) fn new(
+        databases: u16,
+        stripe_bits: u32,
+        hasher: ahash::RandomState,
+        usage: &Usage,
+    ) -> std::io::Result<Stripe> {
+        let slab = Slab::new(usage.clone())?;
+        Ok(Stripe {
+            words: Words::reserve(index::RESERVE, index::RESERVE_MIN)?,
+            tables: (0..databases).map(|_| Table::default()).collect(),
+            slab_address: slab.address(),
+            stripe_bits,
+            expired: AtomicU64::new(0),
+            data: Mutex::new(Data {
+                slab,
+                blobs: Blobs::new(usage.clone()),
+                index: Index::new(usage.clone()),
+                hasher,
+                stripe_bits,
+                watched: HashMap::new(),
+                sparse_class: None,
+                removals: 0,
+                expiry_walk: walk::ExpiryWalk::default(),
+                scratch: Vec::new(),
+            }),
+        })
     }
 
-    fn db(&mut self, db: Db) -> &mut HashMap<Vec<u8>, Owned> {
-        &mut self.dbs[usize::from(db.0)]
-    }
-
-    fn touched(&mut self, db: Db, key: &[u8]) {
-        if let Some(flags) = self.watched.remove(&(db, key.to_vec())) {
-            flags.iter().for_each(|flag| flag.raise());
-        }
-    }
-
-    fn expire(&mut self, db: Db, key: &Key<'_>, now_ms: u64) {
-        if self.db(db).get(key.bytes).is_some_and(|owned| owned.expires_at_ms.is_some_and(|at| at <= now_ms)) {
-            self.db(db).remove(key.bytes);
-            self.touched(db, key.bytes);
-        }
+    #[inline]
+    pub(crate) fn latch(&self) -> Latched<'_> {
+        Latched { stripe: self, data: self.data.lock() }
     }
 
     pub(crate) fn len(&self, db: Db) -> u64 {
-        self.dbs[usize::from(db.0)].len() as u64
+        self.table(db).len.load(Ordering::Relaxed)
     }
 
     pub(crate) fn expires_len(&self, db: Db) -> u64 {
-        self.dbs[usize::from(db.0)].values().filter(|owned| owned.expires_at_ms.is_some()).count() as u64
+        self.table(db).expires.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn get(&mut self, db: Db, key: &Key<'_>, now_ms: u64, _touch: bool) -> Option<Entry<'_>> {
-        self.expire(db, key, now_ms);
-        self.db(db).get(key.bytes).map(view)
+    pub(crate) fn expired_count(&self) -> u64 {
+        self.expired.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set(&mut self, db: Db, key: &Key<'_>, value: &[u8], expiry: Expiry, now_ms: u64) -> Result<(), Full> {
-        self.expire(db, key, now_ms);
-        let expires_at_ms = match expiry {
-            Expiry::Clear => None,
-            Expiry::Keep => self.db(db).get(key.bytes).and_then(|owned| owned.expires_at_ms),
-            Expiry::At(at) => Some(at),
-        };
-        self.insert(db, key, Owned { value: value.to_vec(), expires_at_ms, is_raw: false, idle_seconds: 0 }, now_ms)
+    #[inline]
+    fn table(&self, db: Db) -> &Table {
+        &self.tables[usize::from(db.0)]
     }
 
-    pub(crate) fn resize(&mut self, db: Db, key: &Key<'_>, len: usize, now_ms: u64) -> Result<&mut [u8], Full> {
-        self.expire(db, key, now_ms);
-        self.touched(db, key.bytes);
-        let owned = self.db(db).entry(key.bytes.to_vec()).or_insert_with(|| Owned {
-            value: Vec::new(),
-            expires_at_ms: None,
-            is_raw: true,
-            idle_seconds: 0,
-        });
-        owned.value.resize(len, 0);
-        owned.is_raw = true;
-        Ok(&mut owned.value)
+    #[inline]
+    fn position(&self, hash: KeyHash) -> Position {
+        Position::new(hash.0, self.stripe_bits)
     }
 
-    pub(crate) fn remove(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> bool {
-        self.take(db, key, now_ms).is_some()
-    }
-
-    pub(crate) fn take(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> Option<Owned> {
-        self.expire(db, key, now_ms);
-        let owned = self.db(db).remove(key.bytes)?;
-        self.touched(db, key.bytes);
-        Some(owned)
-    }
-
-    pub(crate) fn insert(&mut self, db: Db, key: &Key<'_>, owned: Owned, _now_ms: u64) -> Result<(), Full> {
-        self.db(db).insert(key.bytes.to_vec(), owned);
-        self.touched(db, key.bytes);
-        Ok(())
-    }
-
-    pub(crate) fn set_expiry(
-        &mut self,
-        db: Db,
-        key: &Key<'_>,
-        expires_at_ms: Option<u64>,
-        now_ms: u64,
-    ) -> Result<bool, Full> {
-        self.expire(db, key, now_ms);
-        let Some(owned) = self.db(db).get_mut(key.bytes) else { return Ok(false) };
-        owned.expires_at_ms = expires_at_ms;
-        self.touched(db, key.bytes);
-        Ok(true)
-    }
-
-    pub(crate) fn memory_usage(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> Option<usize> {
-        self.get(db, key, now_ms, false).map(|entry| entry.value.len() + key.bytes.len() + 16)
-    }
-
-    pub(crate) fn watch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
-        self.watched.entry((db, key.bytes.to_vec())).or_default().push(Arc::clone(flag));
-    }
-
-    pub(crate) fn unwatch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
-        if let Some(flags) = self.watched.get_mut(&(db, key.bytes.to_vec())) {
-            flags.retain(|held| !Arc::ptr_eq(held, flag));
+    #[inline]
+    pub(crate) fn prefetch_bucket(&self, db: Db, hash: KeyHash) {
+        if let Some(line) = index::line_of(&self.words, &self.table(db).root, self.position(hash)) {
+            prefetch(&raw const self.words[line] as usize);
         }
     }
 
-    pub(crate) fn for_each(&mut self, db: Db, now_ms: u64, visit: &mut impl FnMut(&[u8], Entry<'_>)) {
-        for (key, owned) in self.db(db) {
-            if owned.expires_at_ms.is_none_or(|at| at > now_ms) {
-                visit(key, view(owned));
+    #[inline]
+    pub(crate) fn prefetch_entry(&self, db: Db, hash: KeyHash) {
+        let position = self.position(hash);
+        if let Some(line) = index::line_of(&self.words, &self.table(db).root, position) {
+            let bucket = index::segment::bucket_at(&self.words, line);
+            for slot in index::bucket::bits(bucket.matches(position.tag)) {
+                let address = self.slab_address.wrapping_add(bucket.reference(slot) as usize * 8);
+                prefetch(address);
+                // Small entries straddle two lines more often than not.
+                prefetch(address.wrapping_add(63));
+            }
+        }
+    }
+}
+
+impl<'a> Latched<'a> {
+    #[inline]
+    fn table(&self, db: Db) -> &'a Table {
+        self.stripe.table(db)
+    }
+
+    /// Finds a key; one whose time is over is removed and not found.
+    #[inline]
+    fn locate(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> Option<Found> {
+        let (slab, blobs) = (&self.data.slab, &self.data.blobs);
+        let is_it = |reference: u32| {
+            let bytes = slab.at(reference);
+            entry::has_inline_key(bytes, key.bytes) || has_blob_key(bytes, blobs, key.bytes)
+        };
+        let position = self.stripe.position(key.hash);
+        let place = index::find(&self.stripe.words, &self.table(db).root, position, is_it)?;
+        let bytes = slab.at(place.reference);
+        let layout = Layout::of(bytes);
+        if layout.has_expiry() && layout.expires_at_ms(bytes).is_some_and(|at| at <= now_ms) {
+            self.expire_at(db, key, &place);
+            return None;
+        }
+        Some(Found { place, layout })
+    }
+
+    fn expire_at(&mut self, db: Db, key: &Key<'_>, place: &Place) {
+        self.remove_at(db, self.stripe.position(key.hash), place);
+        self.touched(db, key.bytes);
+        let expired = self.stripe.expired.load(Ordering::Relaxed);
+        self.stripe.expired.store(expired + 1, Ordering::Relaxed);
+    }
+
+    #[inline]
+    pub(crate) fn get(&mut self, db: Db, key: &Key<'_>, now_ms: u64, touch: bool) -> Option<Entry<'_>> {
+        let found = self.locate(db, key, now_ms)?;
+        let reference = found.place.reference;
+        if !touch {
+            return Some(self.data.view(reference, now_ms));
+        }
+        let bytes = self.data.slab.at(reference);
+        let now = last_used_clock(now_ms);
+        let idle_seconds = entry::idle_seconds(found.layout.last_used(bytes), now);
+        if idle_seconds != 0 {
+            found.layout.touch(self.data.slab.at_mut(reference), now);
+        }
+        Some(Entry { idle_seconds, ..self.data.view(reference, now_ms) })
+    }
+
+    pub(crate) fn memory_usage(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> Option<usize> {
+        /// Bytes of index per key: 6.4 of bucket at the usual fill of five sixths.
+        const INDEX_SHARE: usize = 8;
+        let reference = self.locate(db, key, now_ms)?.place.reference;
+        let bytes = self.data.slab.at(reference);
+        let blob = match Layout::of(bytes).value(bytes) {
+            ValuePlace::Blob(id) => self.data.blobs.bytes(id),
+            ValuePlace::Inline(..) => 0,
+        };
+        Some(crate::slab::slot_bytes(self.data.slab.class(reference)) + blob + INDEX_SHARE)
+    }
+
+    pub(crate) fn watch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
+        self.data.watched.entry((db, key.bytes.into())).or_default().push(Arc::clone(flag));
+    }
+
+    pub(crate) fn unwatch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
+        let name = (db, Box::from(key.bytes));
+        if let Some(flags) = self.data.watched.get_mut(&name) {
+            flags.retain(|watching| !Arc::ptr_eq(watching, flag));
+            if flags.is_empty() {
+                self.data.watched.remove(&name);
             }
         }
     }
 
-    pub(crate) fn flush(&mut self, db: Db) {
-        let keys: Vec<Vec<u8>> = std::mem::take(self.db(db)).into_keys().collect();
-        keys.iter().for_each(|key| self.touched(db, key));
+    /// Tells those who watch a key that it changed.
+    #[inline]
+    fn touched(&mut self, db: Db, key: &[u8]) {
+        if !self.data.watched.is_empty() {
+            self.raise(db, key);
+        }
     }
 
-    pub(crate) fn swap(&mut self, a: Db, b: Db) {
-        self.dbs.swap(usize::from(a.0), usize::from(b.0));
+    #[cold]
+    fn raise(&mut self, db: Db, key: &[u8]) {
+        for flag in self.data.watched.remove(&(db, Box::from(key))).unwrap_or_default() {
+            flag.raise();
+        }
     }
 }
 
-fn view(owned: &Owned) -> Entry<'_> {
-    Entry { value: &owned.value, expires_at_ms: owned.expires_at_ms, is_raw: owned.is_raw, idle_seconds: 0 }
+fn has_blob_key(bytes: &[u8], blobs: &Blobs, key: &[u8]) -> bool {
+    let layout = Layout::of(bytes);
+    match layout.value(bytes) {
+        ValuePlace::Blob(id) if layout.key_is_in_blob() => layout.key_len == key.len() && blobs.key(id) == key,
+        _ => false,
+    }
 }
+
+/// Adds to a count that only the holder of the latch changes.
+fn bump(count: &AtomicU64, by: i64) {
+    count.store(count.load(Ordering::Relaxed).wrapping_add_signed(by), Ordering::Relaxed);
+}
+
+/// Why a write may fail, for the sub-modules.
+type Outcome<T> = Result<T, Full>;

@@ -1,0 +1,159 @@
+//! Memory taken straight from the operating system: a large reservation that fills as it is touched and gives pages back.
+//!
+//! Owns the two mappings of a stripe, as bytes ([`Bytes`], for entries) and as atomic words ([`Words`], for the index), the
+//! prefetch hint, and the count of what is taken ([`Usage`]). Knows nothing of what is stored.
+//!
+//! **Invariant:** a mapping is readable, writable and of one length from creation to drop; fresh and discarded pages read
+//! as zeros. That is why a slice over all of it is always valid.
+#![allow(unsafe_code, reason = "mapping memory, slices over it and the prefetch hint have no safe interface")]
+
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// Bytes of a page as the kernel hands them out; what [`Usage`] is counted in.
+pub(crate) const PAGE: usize = 4096;
+
+/// Bytes taken from the system by all stripes. Changed once per page or large value, so that the shared line stays cool.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Usage(Arc<AtomicUsize>);
+
+impl Usage {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping is plain memory owned by this value alone; no thread-bound state hangs on it.
+unsafe impl Send for Mapping {}
+// SAFETY: through a shared reference only the address and length can be read; access goes through `Bytes` and `Words`.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Reserves `len` bytes of address space, or as much as the system gives, halving down to `len_min`.
+    fn reserve(len: usize, len_min: usize) -> std::io::Result<Mapping> {
+        let (mut len, flags) = (len, MapFlags::PRIVATE | MapFlags::NORESERVE);
+        loop {
+            // SAFETY: a new anonymous mapping at an address of the kernel's choice overlaps nothing.
+            let base = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags) };
+            match base {
+                Ok(base) => {
+                    let base = NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("mmap gave null"))?;
+                    let mapping = Mapping { base, len };
+                    mapping.advise(0..len, Advice::LinuxNoHugepage);
+                    return Ok(mapping);
+                }
+                Err(_) if len / 2 >= len_min => len /= 2,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn advise(&self, range: Range<usize>, advice: Advice) {
+        debug_assert!(range.start <= range.end && range.end <= self.len);
+        // SAFETY: `range` lies inside the mapping, whose length bounds it.
+        let start = unsafe { self.base.add(range.start) };
+        // SAFETY: the pages belong to this private anonymous mapping: advice changes where they live or drops them to zeros,
+        // which every reader of the mapping must expect (see the module's invariant).
+        let _advised = unsafe { madvise(start.as_ptr().cast(), range.len(), advice) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping was made by `reserve` with this base and length, and nothing borrows it any more.
+        let _unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A mapping as bytes.
+pub(crate) struct Bytes(Mapping);
+
+impl Bytes {
+    pub(crate) fn reserve(len: usize, len_min: usize) -> std::io::Result<Bytes> {
+        Mapping::reserve(len, len_min).map(Bytes)
+    }
+
+    /// Gives the pages of `range` back; they read as zeros from here on. `range` must be made of whole pages.
+    pub(crate) fn discard(&mut self, range: Range<usize>) {
+        assert!(range.end <= self.len() && range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE));
+        self.0.advise(range, Advice::LinuxDontNeed);
+    }
+
+    /// Where the mapping lies, for [`prefetch`] by those who may not touch it.
+    pub(crate) fn address(&self) -> usize {
+        self.0.base.as_ptr() as usize
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the mapping is readable for its whole length while `self` lives, zeroed by the kernel, and mutated only
+        // through `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.0.base.as_ptr(), self.0.len) }
+    }
+}
+
+impl DerefMut for Bytes {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, and `&mut self` makes this the only reference.
+        unsafe { std::slice::from_raw_parts_mut(self.0.base.as_ptr(), self.0.len) }
+    }
+}
+
+/// A mapping as atomic words: whoever holds the stripe's latch writes, anyone may read a value that is perhaps old.
+pub(crate) struct Words(Mapping);
+
+impl Words {
+    pub(crate) fn reserve(len: usize, len_min: usize) -> std::io::Result<Words> {
+        Mapping::reserve(len, len_min).map(Words)
+    }
+
+    /// Gives the pages of a range of words back; they read as zeros from here on.
+    pub(crate) fn discard(&self, range: Range<usize>) {
+        let bytes = range.start * 8..range.end * 8;
+        assert!(range.end <= self.len() && bytes.start.is_multiple_of(PAGE) && bytes.end.is_multiple_of(PAGE));
+        self.0.advise(bytes, Advice::LinuxDontNeed);
+    }
+}
+
+impl Deref for Words {
+    type Target = [AtomicU64];
+
+    #[inline]
+    fn deref(&self) -> &[AtomicU64] {
+        // SAFETY: page-aligned, readable and writable for `len` bytes while `self` lives; every access to it is atomic.
+        unsafe { std::slice::from_raw_parts(self.0.base.as_ptr().cast(), self.0.len / 8) }
+    }
+}
+
+/// Asks the processor to fetch the cache line at `address`. Any address will do: a hint has no effect that a program can see.
+#[inline]
+pub(crate) fn prefetch(address: usize) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction neither faults nor writes, whatever the address; SSE is part of every x86-64.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address as *const i8);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

@@ -1,0 +1,300 @@
+//! Slots for entries: runs of 32 KiB cut into slots of one size, in 8-byte classes.
+//!
+//! A slot is named by a 32-bit reference, its offset in units of 8 bytes: 32 GiB per stripe. Reference 0 is never given out.
+//! Free slots of a run are chained through the slots themselves:
+//! ```text
+//! free slot: [0u8, _, next free slot + 1 as u16, ...]        live slot: [flags with bit 7, ...]
+//! ```
+//! The slab decides which run is worth evacuating ([`Slab::victim`]); the stripe, which can find the references, moves the
+//! entries. A run without entries gives its pages back.
+//!
+//! **Invariant:** `live` of a run counts its slots whose first byte is not 0; a run is in the list of its class exactly while
+//! it has room.
+
+use crate::Full;
+use crate::memory::{Bytes, PAGE, Usage};
+
+/// Bytes of a run.
+pub(crate) const RUN: usize = 32 << 10;
+const REF_UNIT: usize = 8;
+const REFS_PER_RUN: u32 = (RUN / REF_UNIT) as u32;
+/// Largest slot: bigger entries keep their value in a blob.
+pub(crate) const SLOT_MAX: usize = 8 << 10;
+/// Address space of one stripe's entries.
+const RESERVE: usize = (u32::MAX as usize + 1) * REF_UNIT;
+const RESERVE_MIN: usize = 64 << 20;
+const CLASSES: usize = 128;
+/// A class is compacted when less than 3 of 4 slots in its runs are live.
+const UTILISATION_MIN: (u64, u64) = (3, 4);
+/// Empty runs that keep their pages: one of this many runs in use, so that a steady state does not fault.
+const SPARE_SHARE: usize = 16;
+const NO_POSITION: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    class: u8,
+    live: u16,
+    /// Slots that were handed out at least once; the others were never touched.
+    carved: u16,
+    /// First slot of the chain of free ones, plus 1; 0 when the chain is empty.
+    free_head: u16,
+    /// Where the run stands in the list of its class, or `NO_POSITION`.
+    position: u32,
+    /// Pages of the run that were touched since it last gave them back.
+    pages: u8,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Class {
+    /// Runs with room.
+    open: Vec<u32>,
+    runs: u64,
+    live: u64,
+}
+
+/// The slots of one stripe.
+pub(crate) struct Slab {
+    bytes: Bytes,
+    runs: Vec<Run>,
+    classes: Box<[Class]>,
+    /// Runs without entries that still hold pages, and those that do not.
+    spare: Vec<u32>,
+    bare: Vec<u32>,
+    /// The run that is being moved out, or 0: slots freed in it are not for use.
+    evacuating: u32,
+    usage: Usage,
+}
+
+/// The class of an entry of `size` bytes: steps of 8 up to 512, then sixteen steps per doubling.
+#[inline]
+pub(crate) fn class_of(size: usize) -> u8 {
+    debug_assert!((1..=SLOT_MAX).contains(&size));
+    if size <= 512 {
+        return size.div_ceil(8) as u8 - 1;
+    }
+    let doubling = (size - 1).ilog2() - 9;
+    let step = 32 << doubling;
+    (64 + doubling * 16) as u8 + ((size - (512 << doubling)).div_ceil(step) - 1) as u8
+}
+
+/// Bytes of a slot of `class`.
+#[inline]
+pub(crate) fn slot_bytes(class: u8) -> usize {
+    let class = usize::from(class);
+    if class < 64 {
+        return (class + 1) * 8;
+    }
+    let (doubling, step) = ((class - 64) / 16, (class - 64) % 16 + 1);
+    (512 << doubling) + step * (32 << doubling)
+}
+
+fn slots_per_run(class: u8) -> u16 {
+    (RUN / slot_bytes(class)) as u16
+}
+
+impl Slab {
+    pub(crate) fn new(usage: Usage) -> std::io::Result<Slab> {
+        let bytes = Bytes::reserve(RESERVE, RESERVE_MIN)?;
+        let mut slab = Slab {
+            bytes,
+            runs: Vec::new(),
+            classes: vec![Class::default(); CLASSES].into_boxed_slice(),
+            spare: Vec::new(),
+            bare: Vec::new(),
+            evacuating: 0,
+            usage,
+        };
+        slab.clear();
+        Ok(slab)
+    }
+
+    /// Address of reference 0, for prefetching.
+    pub(crate) fn address(&self) -> usize {
+        self.bytes.address()
+    }
+
+    /// The slot's bytes and whatever lies behind them.
+    #[inline]
+    pub(crate) fn at(&self, reference: u32) -> &[u8] {
+        &self.bytes[reference as usize * REF_UNIT..]
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, reference: u32) -> &mut [u8] {
+        &mut self.bytes[reference as usize * REF_UNIT..]
+    }
+
+    /// Copies a slot of `len` bytes over another one.
+    pub(crate) fn copy(&mut self, from: u32, to: u32, len: usize) {
+        let start = from as usize * REF_UNIT;
+        self.bytes.copy_within(start..start + len, to as usize * REF_UNIT);
+    }
+
+    /// The class of the slot.
+    #[inline]
+    pub(crate) fn class(&self, reference: u32) -> u8 {
+        self.runs[(reference / REFS_PER_RUN) as usize].class
+    }
+
+    /// A free slot of `class`. Its first byte stays 0 until the caller writes an entry, which it must do at once.
+    pub(crate) fn allocate(&mut self, class: u8) -> Result<u32, Full> {
+        let run_index = match self.classes[usize::from(class)].open.last() {
+            Some(run) => *run,
+            None => self.open_run(class)?,
+        };
+        let run = &mut self.runs[run_index as usize];
+        let base = run_index as usize * RUN;
+        let slot = if run.free_head != 0 {
+            let slot = run.free_head - 1;
+            let at = base + usize::from(slot) * slot_bytes(class);
+            run.free_head = u16::from_le_bytes([self.bytes[at + 2], self.bytes[at + 3]]);
+            slot
+        } else {
+            run.carved += 1;
+            let pages = (usize::from(run.carved) * slot_bytes(class)).div_ceil(PAGE) as u8;
+            if pages > run.pages {
+                self.usage.add(usize::from(pages - run.pages) * PAGE);
+                run.pages = pages;
+            }
+            run.carved - 1
+        };
+        run.live += 1;
+        if run.live == slots_per_run(class) {
+            self.close(run_index);
+        }
+        self.classes[usize::from(class)].live += 1;
+        Ok(((base + usize::from(slot) * slot_bytes(class)) / REF_UNIT) as u32)
+    }
+
+    /// Gives a slot back.
+    pub(crate) fn free(&mut self, reference: u32) {
+        let run_index = reference / REFS_PER_RUN;
+        let run = &mut self.runs[run_index as usize];
+        let at = reference as usize * REF_UNIT;
+        let slot = (at - run_index as usize * RUN) / slot_bytes(run.class);
+        let next = run.free_head.to_le_bytes();
+        self.bytes[at] = 0;
+        self.bytes[at + 2..at + 4].copy_from_slice(&next);
+        run.free_head = slot as u16 + 1;
+        run.live -= 1;
+        let (class, is_empty, is_open) = (run.class, run.live == 0, run.position != NO_POSITION);
+        self.classes[usize::from(class)].live -= 1;
+        if is_empty {
+            self.retire(run_index);
+        } else if !is_open && run_index != self.evacuating {
+            self.open(run_index);
+        }
+    }
+
+    /// The run to evacuate after a slot of `class` was freed, if the class wastes more than its share. It leaves the list of
+    /// runs with room, so that nothing is put into it any more; the caller moves every entry out, then says so by
+    /// [`Slab::evacuated`].
+    pub(crate) fn victim(&mut self, class: u8) -> Option<u32> {
+        let state = &self.classes[usize::from(class)];
+        let capacity = state.runs * u64::from(slots_per_run(class));
+        let (numerator, denominator) = UTILISATION_MIN;
+        // Two runs' worth of free slots must remain, or the evacuated entries would open a new run.
+        if state.live * denominator >= capacity * numerator
+            || capacity - state.live < 2 * u64::from(slots_per_run(class))
+        {
+            return None;
+        }
+        let victim = *state.open.iter().rev().take(16).min_by_key(|run| self.runs[**run as usize].live)?;
+        self.close(victim);
+        self.evacuating = victim;
+        Some(victim)
+    }
+
+    /// Ends an evacuation. A run that could not be emptied takes entries again.
+    pub(crate) fn evacuated(&mut self, run_index: u32) {
+        self.evacuating = 0;
+        let run = &self.runs[run_index as usize];
+        if run.live > 0 && run.position == NO_POSITION {
+            self.open(run_index);
+        }
+    }
+
+    /// References of the live slots of a run.
+    pub(crate) fn live_in_run(&self, run_index: u32) -> impl Iterator<Item = u32> + '_ {
+        let run = &self.runs[run_index as usize];
+        let bytes = slot_bytes(run.class);
+        let base = run_index as usize * RUN;
+        (0..usize::from(run.carved))
+            .map(move |slot| base + slot * bytes)
+            .filter(|at| self.bytes[*at] != 0)
+            .map(|at| (at / REF_UNIT) as u32)
+    }
+
+    /// References of all live slots.
+    #[cfg(test)]
+    pub(crate) fn live(&self) -> std::collections::HashSet<u32> {
+        (1..self.runs.len() as u32).flat_map(|run| self.live_in_run(run)).collect()
+    }
+
+    /// Frees everything at once.
+    pub(crate) fn clear(&mut self) {
+        let pages: usize = self.runs.iter().map(|run| usize::from(run.pages)).sum();
+        self.usage.sub(pages * PAGE);
+        self.bytes.discard(0..self.runs.len() * RUN);
+        self.runs.clear();
+        self.spare.clear();
+        self.bare.clear();
+        self.classes.fill(Class::default());
+        // Run 0 is never used: reference 0 means "no entry".
+        self.runs.push(Run { class: 0, live: 0, carved: 0, free_head: 0, position: NO_POSITION, pages: 0 });
+    }
+
+    fn open_run(&mut self, class: u8) -> Result<u32, Full> {
+        let run_index = match self.spare.pop().or_else(|| self.bare.pop()) {
+            Some(run) => run,
+            None => {
+                let run = self.runs.len();
+                if (run + 1) * RUN > self.bytes.len() {
+                    return Err(Full);
+                }
+                self.runs.push(Run { class, live: 0, carved: 0, free_head: 0, position: NO_POSITION, pages: 0 });
+                run as u32
+            }
+        };
+        let run = &mut self.runs[run_index as usize];
+        *run = Run { class, live: 0, carved: 0, free_head: 0, position: NO_POSITION, pages: run.pages };
+        self.classes[usize::from(class)].runs += 1;
+        self.open(run_index);
+        Ok(run_index)
+    }
+
+    fn open(&mut self, run_index: u32) {
+        let run = &mut self.runs[run_index as usize];
+        let open = &mut self.classes[usize::from(run.class)].open;
+        run.position = open.len() as u32;
+        open.push(run_index);
+    }
+
+    fn close(&mut self, run_index: u32) {
+        let run = &mut self.runs[run_index as usize];
+        let position = std::mem::replace(&mut run.position, NO_POSITION);
+        let open = &mut self.classes[usize::from(run.class)].open;
+        if position != NO_POSITION {
+            open.swap_remove(position as usize);
+            if let Some(moved) = open.get(position as usize) {
+                self.runs[*moved as usize].position = position;
+            }
+        }
+    }
+
+    fn retire(&mut self, run_index: u32) {
+        self.close(run_index);
+        let run = &mut self.runs[run_index as usize];
+        self.classes[usize::from(run.class)].runs -= 1;
+        let in_use = self.runs.len() - self.spare.len() - self.bare.len();
+        if self.spare.len() < in_use / SPARE_SHARE {
+            self.spare.push(run_index);
+            return;
+        }
+        let pages = std::mem::take(&mut self.runs[run_index as usize].pages);
+        self.usage.sub(usize::from(pages) * PAGE);
+        let base = run_index as usize * RUN;
+        self.bytes.discard(base..base + RUN);
+        self.bare.push(run_index);
+    }
+}
