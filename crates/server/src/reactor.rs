@@ -31,7 +31,7 @@ fn serve(id: u64, mut stream: TcpStream, shared: &Shared) -> Option<()> {
         let mut start = 0;
         while start < input.len() {
             spans.clear();
-            match parser.next(&input, start, &Limits::default(), &mut spans) {
+            match parser.next(&mut input, start, &Limits::default(), &mut spans) {
                 Ok(Progress::Complete { end }) => {
                     let args: Vec<&[u8]> =
                         spans.iter().map(|span| &input[span.start as usize..][..span.len as usize]).collect();
