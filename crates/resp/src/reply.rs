@@ -1,4 +1,10 @@
 //! Replies: every reply type of RESP3, and what it becomes in RESP2.
+//!
+//! **Invariant:** what is appended is well-formed whatever bytes it is made of, as long as the caller follows a header with as
+//! many replies as it announced. Knows nothing of who reads the buffer, nor when.
+
+#[cfg(test)]
+mod tests;
 
 /// The protocol version that a client speaks. RESP2 until it says HELLO 3.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,22 +55,35 @@ impl<'a> Reply<'a> {
     }
 
     fn line(&mut self, kind: u8, body: &[u8]) {
+        self.out.reserve(body.len() + 3);
         self.out.push(kind);
         self.out.extend_from_slice(body);
         self.out.extend_from_slice(b"\r\n");
     }
 
-    fn number(&mut self, kind: u8, number: i64) {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(number);
-        self.line(kind, digits.as_bytes());
+    /// A line of a number below 100, as most lengths and many integers are, and whether it was one.
+    #[inline]
+    fn short_number(&mut self, kind: u8, number: u64) -> bool {
+        match u8::try_from(number) {
+            Ok(digit @ 0..10) => self.out.extend_from_slice(&[kind, b'0' + digit, b'\r', b'\n']),
+            Ok(number @ 10..100) => {
+                self.out.extend_from_slice(&[kind, b'0' + number / 10, b'0' + number % 10, b'\r', b'\n']);
+            }
+            _ => return false,
+        }
+        true
     }
 
+    #[inline]
     fn length(&mut self, kind: u8, len: usize) {
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(len);
-        self.line(kind, digits.as_bytes());
+        if !self.short_number(kind, len as u64) {
+            let mut digits = itoa::Buffer::new();
+            self.line(kind, digits.format(len).as_bytes());
+        }
     }
+
+    /// A header of at most this many bytes, and the line end behind the body.
+    const BULK_OVERHEAD: usize = 1 + 20 + 2 + 2;
 
     /// `+OK`.
     #[inline]
@@ -85,13 +104,19 @@ impl<'a> Reply<'a> {
     }
 
     /// An integer.
+    #[inline]
     pub fn integer(&mut self, number: i64) {
-        self.number(b':', number);
+        // A negative number becomes a huge one here, and is not short.
+        if !self.short_number(b':', number.cast_unsigned()) {
+            let mut digits = itoa::Buffer::new();
+            self.line(b':', digits.format(number).as_bytes());
+        }
     }
 
     /// A bulk string of any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {
+        self.out.reserve(bytes.len() + Self::BULK_OVERHEAD);
         self.length(b'$', bytes.len());
         self.out.extend_from_slice(bytes);
         self.out.extend_from_slice(b"\r\n");
@@ -158,11 +183,28 @@ impl<'a> Reply<'a> {
         }
     }
 
-    /// A double, already formatted. A bulk string in RESP2.
+    /// A double, already formatted (`inf`, `-inf` and `nan` included). A bulk string in RESP2.
     pub fn double_text(&mut self, text: &str) {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text.as_bytes()),
             Protocol::Resp3 => self.line(b',', text.as_bytes()),
+        }
+    }
+
+    /// An integer beyond 64 bits, in decimal digits. A bulk string in RESP2.
+    pub fn big_number(&mut self, digits: &str) {
+        match self.protocol {
+            Protocol::Resp2 => self.bulk(digits.as_bytes()),
+            Protocol::Resp3 => self.line(b'(', digits.as_bytes()),
+        }
+    }
+
+    /// Metadata before a reply: `pairs` times key and value, written by `body`. Nothing at all in RESP2, where a client could
+    /// not tell it from the reply.
+    pub fn attribute(&mut self, pairs: usize, body: impl FnOnce(&mut Reply<'_>)) {
+        if self.protocol == Protocol::Resp3 {
+            self.length(b'|', pairs);
+            body(self);
         }
     }
 
@@ -171,6 +213,7 @@ impl<'a> Reply<'a> {
         match self.protocol {
             Protocol::Resp2 => self.bulk(text),
             Protocol::Resp3 => {
+                debug_assert_eq!(format.len(), 3, "the protocol has room for three letters");
                 self.length(b'=', text.len() + 4);
                 self.out.extend_from_slice(format.as_bytes());
                 self.out.push(b':');

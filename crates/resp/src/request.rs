@@ -11,6 +11,10 @@
 )]
 
 mod inline;
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod tests;
 
 use memchr::memchr;
 use std::fmt;
@@ -269,7 +273,7 @@ impl Midway {
     fn count(&mut self, request: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
         let count = match short_line(request) {
             Some((b'*', count, line_len)) => {
-                self.at = line_len;
+                (self.at, self.searched) = (line_len, 0);
                 count
             }
             _ => match self.long_line(request, limits) {
@@ -293,7 +297,7 @@ impl Midway {
     fn bulk_line(&mut self, request: &[u8], limits: &Limits) -> Result<Option<usize>, ProtocolError> {
         let len = match request.get(self.at..).and_then(short_line) {
             Some((b'$', len, line_len)) => {
-                self.at += line_len;
+                (self.at, self.searched) = (self.at + line_len, 0);
                 len
             }
             _ => match self.long_line(request, limits) {
