@@ -3,6 +3,7 @@
 //! [`Server::start`] is the only way in. The life of a command: `reactor` reads bytes, `exec` checks and latches, the row
 //! of the command `table` names the handler in `commands`, which works on the keyspace and writes the reply.
 
+mod arguments;
 mod call;
 mod client;
 mod clock;
