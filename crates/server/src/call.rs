@@ -4,7 +4,7 @@ use crate::client::Client;
 use crate::command::Command;
 use crate::server::Shared;
 use crate::worker::Worker;
-use scrubjay_keyspace::{Held, Key};
+use scrubjay_keyspace::{Entry, Held, Key};
 use scrubjay_resp::Reply;
 
 /// One call of a command.
@@ -29,6 +29,18 @@ impl<'a> Call<'a> {
     /// Argument `index` as a key.
     pub(crate) fn key(&self, index: usize) -> Key<'a> {
         self.held.key(self.args[index])
+    }
+
+    /// Reads a key for its value, and counts the hit or miss. CLIENT NO-TOUCH turns the `get` into a `peek`: the one place
+    /// that decides it.
+    #[inline]
+    pub(crate) fn read(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
+        let entry = self.held.get(self.client.db, key);
+        match entry {
+            Some(_) => self.worker.keyspace_hits += 1,
+            None => self.worker.keyspace_misses += 1,
+        }
+        entry
     }
 
     /// Unix milliseconds, the same for the whole call.

@@ -111,7 +111,62 @@ pub(crate) struct Command {
     pub(crate) subcommands: &'static [Command],
 }
 
+impl Keys {
+    /// The first argument alone.
+    pub(crate) const fn one(access: KeyAccess) -> Keys {
+        Keys::Range { first: 1, last: 1, step: 1, access }
+    }
+
+    /// Every argument from the first on.
+    pub(crate) const fn all(access: KeyAccess) -> Keys {
+        Keys::Range { first: 1, last: -1, step: 1, access }
+    }
+}
+
 impl Command {
+    /// A row to be built up by the functions below. A struct literal says the same at more length.
+    pub(crate) const fn new(name: &'static str, arity: i32, handler: Handler) -> Command {
+        Command {
+            name,
+            arity,
+            flags: Flags::empty(),
+            keys: Keys::None,
+            reach: Reach::Keys,
+            group: Group::Generic,
+            since: "",
+            complexity: "",
+            summary: "",
+            categories: &[],
+            syntax: "",
+            handler,
+            subcommands: &[],
+        }
+    }
+
+    /// Its group, and its ACL categories, those that follow from flags included.
+    pub(crate) const fn group(self, group: Group, categories: &'static [&'static str]) -> Command {
+        Command { group, categories, ..self }
+    }
+
+    pub(crate) const fn flags(self, flags: Flags) -> Command {
+        Command { flags, ..self }
+    }
+
+    pub(crate) const fn keys(self, keys: Keys) -> Command {
+        Command { keys, ..self }
+    }
+
+    /// What documentation says: version, complexity, arguments, one sentence.
+    pub(crate) const fn docs(
+        self,
+        since: &'static str,
+        complexity: &'static str,
+        syntax: &'static str,
+        summary: &'static str,
+    ) -> Command {
+        Command { since, complexity, syntax, summary, ..self }
+    }
+
     /// Whether `count` arguments, the name included, satisfy the arity.
     pub(crate) fn accepts(&self, count: usize) -> bool {
         let arity = self.arity.unsigned_abs() as usize;

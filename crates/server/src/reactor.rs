@@ -22,7 +22,7 @@ pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> std::io::Result
 }
 
 fn serve(id: u64, mut stream: TcpStream, shared: &Shared) -> Option<()> {
-    let (mut client, mut worker, mut parser) = (Client::new(id), Worker { slot: 0 }, Parser::default());
+    let (mut client, mut worker, mut parser) = (Client::new(id), Worker::default(), Parser::default());
     let (mut input, mut out, mut spans) = (Vec::new(), Vec::new(), Vec::new());
     let mut chunk = vec![0; 64 << 10];
     while !client.close_after_reply {
