@@ -31,16 +31,21 @@ impl<'a> Call<'a> {
         self.held.key(self.args[index])
     }
 
-    /// Reads a key for its value, and counts the hit or miss. CLIENT NO-TOUCH turns the `get` into a `peek`: the one place
-    /// that decides it.
+    /// Reads a key for its value, counts the hit or miss, and hands out the reply beside it. CLIENT NO-TOUCH turns the
+    /// `get` into a `peek`: this is the one place that decides it.
     #[inline]
-    pub(crate) fn read(&mut self, key: &Key<'_>) -> Option<Entry<'_>> {
+    pub(crate) fn read(&mut self, key: &Key<'_>) -> (Option<Entry<'_>>, &mut Reply<'a>) {
         let entry = self.held.get(self.client.db, key);
         match entry {
             Some(_) => self.worker.keyspace_hits += 1,
             None => self.worker.keyspace_misses += 1,
         }
-        entry
+        (entry, &mut self.reply)
+    }
+
+    /// Bytes that a value may grow to: `proto-max-bulk-len`.
+    pub(crate) fn value_len_max(&self) -> usize {
+        scrubjay_resp::Limits::default().bulk_len_max
     }
 
     /// Unix milliseconds, the same for the whole call.

@@ -54,6 +54,8 @@ pub(crate) enum KeyAccess {
     ReadWriteAccessDelete,
     /// Changes what is known of the key or inserts parts.
     ReadWriteInsert,
+    /// Depends on the options, at most like `ReadWriteAccessUpdate` (SET, BITFIELD): Redis' `variable_flags`.
+    ReadWriteAccessUpdateVariable,
 }
 
 /// Where the keys of a command stand.

@@ -1,3 +1,4 @@
 //! The handlers, a file per group; each file lists its rows.
 
+pub(crate) mod bits;
 pub(crate) mod strings;

@@ -1,0 +1,1 @@
+//! The commands of this group, run through the executor.
