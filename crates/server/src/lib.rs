@@ -9,6 +9,7 @@ mod client;
 mod clock;
 mod command;
 mod commands;
+mod config;
 mod error;
 mod exec;
 mod reactor;
@@ -16,4 +17,5 @@ mod server;
 mod table;
 mod worker;
 
-pub use server::{Server, Settings};
+pub use config::{Config, ConfigError, OutputLimit};
+pub use server::Server;

@@ -1,22 +1,17 @@
 //! The server as a whole: what all threads share, start and stop.
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::reactor;
 use scrubjay_keyspace::{Keyspace, Options};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What a server is started with.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where to listen.
-    pub address: SocketAddr,
-}
-
 /// What all threads share.
 pub(crate) struct Shared {
     pub(crate) keyspace: Keyspace,
     pub(crate) clock: Clock,
+    pub(crate) config: Config,
 }
 
 /// A running server.
@@ -27,9 +22,12 @@ pub struct Server {
 
 impl Server {
     /// Starts a server; it runs until the process ends.
-    pub fn start(settings: Settings) -> std::io::Result<Server> {
-        let keyspace = Keyspace::new(Options::default()).map_err(std::io::Error::other)?;
-        let shared = Arc::new(Shared { keyspace, clock: Clock::default() });
-        Ok(Server { address: reactor::start(settings.address, shared)? })
+    pub fn start(config: Config) -> std::io::Result<Server> {
+        let options = Options { databases: config.databases(), ..Options::default() };
+        let keyspace = Keyspace::new(options).map_err(std::io::Error::other)?;
+        let addresses = config.listen_addresses().map_err(std::io::Error::other)?;
+        let Some((address, _)) = addresses.first() else { return Err(std::io::Error::other("nothing to listen on")) };
+        let shared = Arc::new(Shared { keyspace, clock: Clock::default(), config });
+        Ok(Server { address: reactor::start(*address, shared)? })
     }
 }

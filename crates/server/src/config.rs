@@ -1,0 +1,337 @@
+//! The settings in force: one cell per row of the table, read by every thread.
+//!
+//! **Invariant:** a cell only ever holds a value that its row accepted. Reading a number or a yes/no is one relaxed load;
+//! texts are behind a lock and cloned by reference. Two settings that change together are not seen together.
+
+mod accepted;
+mod clients;
+mod memory;
+mod network;
+mod observing;
+mod persistence;
+mod rows;
+mod setting;
+mod value;
+
+use parking_lot::RwLock;
+use rows::index_of;
+use setting::{Kind, Setting};
+use std::fmt;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use value::Value;
+
+pub use value::OutputLimit;
+
+/// A value that was refused, or a setting that does not exist: one line that says which and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Where a value lives. Numbers, yes/no and enums are in `number`; texts are in `text`, and `number` is their length.
+struct Cell {
+    number: AtomicI64,
+    text: RwLock<Arc<str>>,
+}
+
+/// The settings of one server. Starts with the defaults.
+pub struct Config {
+    cells: Box<[Cell]>,
+    /// `client-output-buffer-limit` as numbers, class by class: hard, soft, seconds.
+    output_limits: [[AtomicU64; 3]; 3],
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        let cells = (0..rows::COUNT).map(|_| Cell { number: AtomicI64::new(0), text: RwLock::new("".into()) });
+        let config = Config { cells: cells.collect(), output_limits: Default::default() };
+        for (index, setting) in rows::all() {
+            let parsed = setting.parse(setting.default, "");
+            debug_assert!(parsed.is_ok(), "the default of {} is not a value of it: {parsed:?}", setting.name);
+            if let Ok(value) = parsed {
+                config.store(index, setting, value);
+            }
+        }
+        config
+    }
+}
+
+impl Config {
+    /// The defaults, and `pairs` of names and values over them: what tests and embedders start from.
+    pub fn with<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Config, ConfigError> {
+        let config = Config::default();
+        for (name, text) in pairs {
+            config.set_at_start(name, text)?;
+        }
+        Ok(config)
+    }
+
+    /// Sets `name` before the server starts, when everything may change.
+    pub fn set_at_start(&self, name: &str, text: &str) -> Result<(), ConfigError> {
+        let Some((index, setting)) = rows::find(name) else {
+            let hint = rows::nearest(name).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
+            return Err(ConfigError(format!("unknown setting '{name}'{hint}")));
+        };
+        let value = setting
+            .parse(text, &self.shown(index, setting))
+            .map_err(|right| ConfigError(format!("{}: '{text}' is refused: {right}", setting.name)))?;
+        self.store(index, setting, value);
+        Ok(())
+    }
+
+    fn store(&self, index: usize, setting: &Setting, value: Value) {
+        let cell = &self.cells[index];
+        match value {
+            Value::Number(number) => cell.number.store(number, Ordering::Relaxed),
+            Value::Text(text) => {
+                if setting.kind == Kind::OutputLimits {
+                    self.store_output_limits(&text);
+                }
+                let len = i64::try_from(text.len()).unwrap_or(i64::MAX);
+                *cell.text.write() = text.into();
+                cell.number.store(len, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn store_output_limits(&self, text: &str) {
+        let limits = value::parse_output_limits(text, [OutputLimit::default(); 3]).unwrap_or_default();
+        for (cells, limit) in self.output_limits.iter().zip(limits) {
+            for (cell, number) in cells.iter().zip([limit.hard_bytes, limit.soft_bytes, limit.soft_seconds]) {
+                cell.store(number, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn shown(&self, index: usize, setting: &Setting) -> String {
+        let cell = &self.cells[index];
+        match setting.kind {
+            Kind::Text | Kind::Words | Kind::Lines | Kind::OutputLimits => cell.text.read().to_string(),
+            _ => value::show(setting.kind, &Value::Number(cell.number.load(Ordering::Relaxed))),
+        }
+    }
+
+    #[inline]
+    fn number(&self, index: usize) -> i64 {
+        self.cells[index].number.load(Ordering::Relaxed)
+    }
+
+    /// Rows of numbers that are never negative.
+    #[inline]
+    fn count(&self, index: usize) -> u64 {
+        u64::try_from(self.number(index)).unwrap_or(0)
+    }
+
+    #[inline]
+    fn is_on(&self, index: usize) -> bool {
+        self.number(index) != 0
+    }
+
+    fn text(&self, index: usize) -> Arc<str> {
+        Arc::clone(&self.cells[index].text.read())
+    }
+}
+
+/// The readers: one per setting that something depends on.
+impl Config {
+    /// Addresses to listen on, each with whether it may be missing (`-` before it). Blocks on name resolution.
+    ///
+    /// A word of `bind` may carry a port of its own; `127.0.0.1:0` is any free port, as tests want it.
+    pub fn listen_addresses(&self) -> Result<Vec<(SocketAddr, bool)>, ConfigError> {
+        let mut addresses = Vec::new();
+        for word in self.text(const { index_of("bind") }).split_whitespace() {
+            let (host, may_be_missing) = match word.strip_prefix('-') {
+                Some(host) => (host, true),
+                None => (word, false),
+            };
+            match socket_address(host, self.port()) {
+                Ok(address) => addresses.extend(address.map(|address| (address, may_be_missing))),
+                Err(_) if may_be_missing => {}
+                Err(error) => return Err(ConfigError(format!("bind: '{word}' is not an address: {error}"))),
+            }
+        }
+        Ok(addresses)
+    }
+
+    /// TCP port for clients; 0 for none.
+    pub fn port(&self) -> u16 {
+        u16::try_from(self.number(const { index_of("port") })).unwrap_or(0)
+    }
+
+    /// Path of the Unix socket, if any.
+    pub fn unixsocket(&self) -> Option<PathBuf> {
+        Some(self.text(const { index_of("unixsocket") }))
+            .filter(|path| !path.is_empty())
+            .map(|path| PathBuf::from(&*path))
+    }
+
+    /// Permissions of the Unix socket; 0 leaves them alone.
+    pub fn unixsocketperm(&self) -> u32 {
+        u32::try_from(self.number(const { index_of("unixsocketperm") })).unwrap_or(0)
+    }
+
+    /// Threads that serve clients, at least one.
+    pub fn threads(&self) -> usize {
+        match usize::try_from(self.number(const { index_of("threads") })) {
+            Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, usize::from),
+            Ok(threads) => threads,
+        }
+    }
+
+    /// Length of the queue of connections to accept.
+    pub fn tcp_backlog(&self) -> i32 {
+        i32::try_from(self.number(const { index_of("tcp-backlog") })).unwrap_or(i32::MAX)
+    }
+
+    /// Seconds until the first keepalive probe; 0 for none.
+    pub fn tcp_keepalive_seconds(&self) -> u64 {
+        self.count(const { index_of("tcp-keepalive") })
+    }
+
+    /// Whether clients from elsewhere are refused while there is no password.
+    pub fn protected_mode(&self) -> bool {
+        self.is_on(const { index_of("protected-mode") })
+    }
+
+    /// Whether there is a password. One relaxed load.
+    pub fn requires_password(&self) -> bool {
+        self.is_on(const { index_of("requirepass") })
+    }
+
+    /// The password; empty for none.
+    pub fn requirepass(&self) -> Arc<str> {
+        self.text(const { index_of("requirepass") })
+    }
+
+    /// Number of databases.
+    pub fn databases(&self) -> u16 {
+        u16::try_from(self.number(const { index_of("databases") })).unwrap_or(1)
+    }
+
+    /// Clients that may be connected at once.
+    pub fn maxclients(&self) -> u64 {
+        self.count(const { index_of("maxclients") })
+    }
+
+    /// Seconds after which an idle client is disconnected; 0 never.
+    pub fn timeout_seconds(&self) -> u64 {
+        self.count(const { index_of("timeout") })
+    }
+
+    /// Limit of output for ordinary clients. Three relaxed loads.
+    pub fn output_limit_normal(&self) -> OutputLimit {
+        self.output_limit(0)
+    }
+
+    /// Limit of output for subscribers.
+    pub fn output_limit_pubsub(&self) -> OutputLimit {
+        self.output_limit(2)
+    }
+
+    fn output_limit(&self, class: usize) -> OutputLimit {
+        let [hard, soft, seconds] = &self.output_limits[class];
+        OutputLimit {
+            hard_bytes: hard.load(Ordering::Relaxed),
+            soft_bytes: soft.load(Ordering::Relaxed),
+            soft_seconds: seconds.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Bytes of input that may wait for the rest of a request.
+    pub fn client_query_buffer_limit(&self) -> u64 {
+        self.count(const { index_of("client-query-buffer-limit") })
+    }
+
+    /// Bytes of the longest argument.
+    pub fn proto_max_bulk_len(&self) -> u64 {
+        self.count(const { index_of("proto-max-bulk-len") })
+    }
+
+    /// Bytes that the server may use; 0 is no limit.
+    #[inline]
+    pub fn maxmemory(&self) -> u64 {
+        self.count(const { index_of("maxmemory") })
+    }
+
+    /// Rounds of background work per second.
+    pub fn hz(&self) -> u64 {
+        self.count(const { index_of("hz") })
+    }
+
+    /// Effort of active expiry, 1 to 10.
+    pub fn active_expire_effort(&self) -> u64 {
+        self.count(const { index_of("active-expire-effort") })
+    }
+
+    /// The directory of the data.
+    pub fn dir(&self) -> PathBuf {
+        PathBuf::from(&*self.text(const { index_of("dir") }))
+    }
+
+    /// Name of the snapshot file.
+    pub fn dbfilename(&self) -> Arc<str> {
+        self.text(const { index_of("dbfilename") })
+    }
+
+    /// When to save by itself: pairs of seconds and changes.
+    pub fn save_points(&self) -> Vec<(u64, u64)> {
+        let text = self.text(const { index_of("save") });
+        let numbers: Vec<u64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        numbers.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+    }
+
+    /// Whether snapshots compress strings.
+    pub fn rdbcompression(&self) -> bool {
+        self.is_on(const { index_of("rdbcompression") })
+    }
+
+    /// Whether snapshots carry a checksum.
+    pub fn rdbchecksum(&self) -> bool {
+        self.is_on(const { index_of("rdbchecksum") })
+    }
+
+    /// Whether writes are refused after a failed background save.
+    pub fn stop_writes_on_bgsave_error(&self) -> bool {
+        self.is_on(const { index_of("stop-writes-on-bgsave-error") })
+    }
+
+    /// Microseconds from which on a command is slow; `None` logs none.
+    pub fn slowlog_slower_than_us(&self) -> Option<u64> {
+        u64::try_from(self.number(const { index_of("slowlog-log-slower-than") })).ok()
+    }
+
+    /// Entries that the slow log keeps.
+    pub fn slowlog_max_len(&self) -> usize {
+        usize::try_from(self.number(const { index_of("slowlog-max-len") })).unwrap_or(usize::MAX)
+    }
+
+    /// Milliseconds from which on an event enters the latency monitor; 0 for none.
+    pub fn latency_threshold_ms(&self) -> u64 {
+        self.count(const { index_of("latency-monitor-threshold") })
+    }
+}
+
+/// The address that `host` and `port` mean; none for port 0, unless `host` brings its own.
+fn socket_address(host: &str, port: u16) -> std::io::Result<Option<SocketAddr>> {
+    if let Ok(address) = host.parse() {
+        return Ok(Some(address));
+    }
+    if port == 0 {
+        return Ok(None);
+    }
+    let host = match host {
+        "*" => "0.0.0.0",
+        "::*" => "::",
+        host => host,
+    };
+    Ok((host, port).to_socket_addrs()?.next())
+}

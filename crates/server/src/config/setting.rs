@@ -1,0 +1,175 @@
+//! What a setting is: one row, read by the loaders, CONFIG GET/SET/REWRITE and the generated page of settings.
+//!
+//! A row knows its name, what values it takes and when it may change. It holds no value: those live in
+//! [`super::Config`], one cell per row.
+
+use super::value::{self, Value};
+
+/// What values a setting takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A whole number.
+    Int { min: i64, max: i64 },
+    /// Permissions, written in octal.
+    Octal { min: i64, max: i64 },
+    /// Bytes, with Redis' units: `k`, `kb`, `m`, `mb`, `g`, `gb`.
+    Memory { min: i64, max: i64 },
+    /// `yes` or `no`.
+    Bool,
+    /// One of a few names, in any case.
+    Enum(&'static [&'static str]),
+    /// One string.
+    Text,
+    /// Several words.
+    Words,
+    /// Several words, and each line of a file adds to those before it (`save`, `rename-command`).
+    Lines,
+    /// `class hard soft seconds`, repeated: each class keeps what it had unless named.
+    OutputLimits,
+}
+
+/// When a setting may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// CONFIG SET changes it at once.
+    Live,
+    /// Only at start.
+    AtStart,
+}
+
+/// One row of the table of settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// As Redis spells it.
+    pub(crate) name: &'static str,
+    /// Older or other names of the same setting (`io-threads`, `slave-...`, Dragonfly's).
+    pub(crate) aliases: &'static [&'static str],
+    pub(crate) kind: Kind,
+    /// In the words of a file.
+    pub(crate) default: &'static str,
+    pub(crate) change: Change,
+    /// One sentence for the page of settings.
+    pub(crate) doc: &'static str,
+    /// The only value that is accepted, and why no other is.
+    pub(crate) only: Option<(&'static str, &'static str)>,
+    /// Whether it is accepted for the sake of clients and files made for Redis, and changes nothing here.
+    pub(crate) is_without_effect: bool,
+    /// What its kind does not say: refuses with what would be right.
+    pub(crate) check: Option<fn(&str) -> Result<(), String>>,
+}
+
+impl Setting {
+    const fn new(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Setting {
+        Setting {
+            name,
+            aliases: &[],
+            kind,
+            default,
+            change: Change::Live,
+            doc,
+            only: None,
+            is_without_effect: false,
+            check: None,
+        }
+    }
+
+    /// Changes at start only.
+    pub(crate) const fn at_start(mut self) -> Setting {
+        self.change = Change::AtStart;
+        self
+    }
+
+    pub(crate) const fn also(mut self, aliases: &'static [&'static str]) -> Setting {
+        self.aliases = aliases;
+        self
+    }
+
+    /// Takes no value but `value`: any other would be a promise that is not kept.
+    pub(crate) const fn only(mut self, value: &'static str, why: &'static str) -> Setting {
+        self.only = Some((value, why));
+        self
+    }
+
+    pub(crate) const fn check(mut self, check: fn(&str) -> Result<(), String>) -> Setting {
+        self.check = Some(check);
+        self
+    }
+
+    /// Accepted and kept, and nothing here depends on it.
+    pub(crate) const fn without_effect(mut self) -> Setting {
+        self.is_without_effect = true;
+        self
+    }
+
+    /// Reads `text` as a value of this setting. The error says what would be right.
+    pub(crate) fn parse(&self, text: &str, current: &str) -> Result<Value, String> {
+        let value = value::parse(self.kind, text, current)?;
+        let shown = value::show(self.kind, &value);
+        if let Some((only, why)) = self.only
+            && shown != only
+        {
+            return Err(why.to_owned());
+        }
+        if let Some(check) = self.check {
+            check(&shown)?;
+        }
+        Ok(value)
+    }
+
+    /// Whether `name` is this setting's name or an alias, in any case.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.names().any(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    /// Its name, then its aliases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + use<> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+}
+
+pub(crate) const fn int(name: &'static str, min: i64, max: i64, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Int { min, max }, default, doc)
+}
+
+pub(crate) const fn octal(name: &'static str, max: i64, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Octal { min: 0, max }, default, doc)
+}
+
+pub(crate) const fn memory(
+    name: &'static str,
+    min: i64,
+    max: i64,
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting::new(name, Kind::Memory { min, max }, default, doc)
+}
+
+pub(crate) const fn yes_no(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Bool, default, doc)
+}
+
+pub(crate) const fn one_of(
+    name: &'static str,
+    names: &'static [&'static str],
+    default: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting::new(name, Kind::Enum(names), default, doc)
+}
+
+pub(crate) const fn text(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Text, default, doc)
+}
+
+pub(crate) const fn words(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Words, default, doc)
+}
+
+pub(crate) const fn lines(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::Lines, default, doc)
+}
+
+pub(crate) const fn output_limits(name: &'static str, default: &'static str, doc: &'static str) -> Setting {
+    Setting::new(name, Kind::OutputLimits, default, doc)
+}
