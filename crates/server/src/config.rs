@@ -4,13 +4,21 @@
 //! texts are behind a lock and cloned by reference. Two settings that change together are not seen together.
 
 mod accepted;
+mod check;
 mod clients;
+mod cron;
+mod load;
 mod memory;
 mod network;
 mod observing;
 mod persistence;
+mod quoting;
+mod rewrite;
 mod rows;
+mod settable;
 mod setting;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use parking_lot::RwLock;
@@ -18,11 +26,13 @@ use rows::index_of;
 use setting::{Kind, Setting};
 use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use value::Value;
 
+pub use cron::Schedule;
+pub use load::Sources;
 pub use value::OutputLimit;
 
 /// A value that was refused, or a setting that does not exist: one line that says which and what would be right.
@@ -48,12 +58,14 @@ pub struct Config {
     cells: Box<[Cell]>,
     /// `client-output-buffer-limit` as numbers, class by class: hard, soft, seconds.
     output_limits: [[AtomicU64; 3]; 3],
+    /// The file that it was loaded from: what CONFIG REWRITE writes.
+    file: Option<PathBuf>,
 }
 
 impl Default for Config {
     fn default() -> Config {
         let cells = (0..rows::COUNT).map(|_| Cell { number: AtomicI64::new(0), text: RwLock::new("".into()) });
-        let config = Config { cells: cells.collect(), output_limits: Default::default() };
+        let config = Config { cells: cells.collect(), output_limits: Default::default(), file: None };
         for (index, setting) in rows::all() {
             let parsed = setting.parse(setting.default, "");
             debug_assert!(parsed.is_ok(), "the default of {} is not a value of it: {parsed:?}", setting.name);
@@ -77,15 +89,17 @@ impl Config {
 
     /// Sets `name` before the server starts, when everything may change.
     pub fn set_at_start(&self, name: &str, text: &str) -> Result<(), ConfigError> {
-        let Some((index, setting)) = rows::find(name) else {
-            let hint = rows::nearest(name).map(|near| format!("; did you mean '{near}'?")).unwrap_or_default();
-            return Err(ConfigError(format!("unknown setting '{name}'{hint}")));
-        };
+        let Some((index, setting)) = rows::find(name) else { return Err(ConfigError(load::unknown(name))) };
         let value = setting
             .parse(text, &self.shown(index, setting))
-            .map_err(|right| ConfigError(format!("{}: '{text}' is refused: {right}", setting.name)))?;
+            .map_err(|right| ConfigError(load::refused(setting, text, &right)))?;
         self.store(index, setting, value);
         Ok(())
+    }
+
+    /// The file that it was loaded from.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
     }
 
     fn store(&self, index: usize, setting: &Setting, value: Value) {
@@ -169,9 +183,7 @@ impl Config {
 
     /// Path of the Unix socket, if any.
     pub fn unixsocket(&self) -> Option<PathBuf> {
-        Some(self.text(const { index_of("unixsocket") }))
-            .filter(|path| !path.is_empty())
-            .map(|path| PathBuf::from(&*path))
+        self.path(const { index_of("unixsocket") })
     }
 
     /// Permissions of the Unix socket; 0 leaves them alone.
@@ -318,6 +330,75 @@ impl Config {
     pub fn latency_threshold_ms(&self) -> u64 {
         self.count(const { index_of("latency-monitor-threshold") })
     }
+
+    /// Whether the time of every command is kept for INFO latencystats.
+    pub fn latency_tracking(&self) -> bool {
+        self.is_on(const { index_of("latency-tracking") })
+    }
+
+    /// The percentiles of INFO latencystats.
+    pub fn latency_percentiles(&self) -> Vec<f64> {
+        let text = self.text(const { index_of("latency-tracking-info-percentiles") });
+        text.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+    }
+
+    /// Keys that CLIENT TRACKING remembers; 0 is no limit.
+    pub fn tracking_table_max_keys(&self) -> u64 {
+        self.count(const { index_of("tracking-table-max-keys") })
+    }
+
+    /// Whether a client, which is `local` or not, may use DEBUG.
+    pub fn allows_debug(&self, is_local: bool) -> bool {
+        allows(self.number(const { index_of("enable-debug-command") }), is_local)
+    }
+
+    /// Whether a client, which is `local` or not, may change protected settings.
+    pub fn allows_protected(&self, is_local: bool) -> bool {
+        allows(self.number(const { index_of("enable-protected-configs") }), is_local)
+    }
+
+    /// When to save by the calendar.
+    pub fn snapshot_cron(&self) -> Option<Schedule> {
+        Schedule::parse(&self.text(const { index_of("snapshot-cron") })).ok().flatten()
+    }
+
+    /// The other names of commands: old name, new name; an empty new name takes the command away.
+    pub fn renamed_commands(&self) -> Vec<(String, String)> {
+        let words = quoting::split(&self.text(const { index_of("rename-command") })).unwrap_or_default();
+        words.chunks_exact(2).map(|pair| (pair[0].to_ascii_lowercase(), pair[1].to_ascii_lowercase())).collect()
+    }
+
+    /// The least important level that is logged: 0 debug, 1 verbose, 2 notice, 3 warning, 4 nothing.
+    pub fn loglevel(&self) -> u8 {
+        u8::try_from(self.number(const { index_of("loglevel") })).unwrap_or(2)
+    }
+
+    /// The file of the log; `None` is standard output.
+    pub fn logfile(&self) -> Option<PathBuf> {
+        self.path(const { index_of("logfile") })
+    }
+
+    /// The file that holds the process' number.
+    pub fn pidfile(&self) -> Option<PathBuf> {
+        self.path(const { index_of("pidfile") })
+    }
+
+    /// Where the admin listener listens; `None` when it is off.
+    pub fn admin_address(&self) -> Result<Option<SocketAddr>, ConfigError> {
+        let port = u16::try_from(self.number(const { index_of("admin-port") })).unwrap_or(0);
+        let host = self.text(const { index_of("admin-bind") });
+        socket_address(&host, port)
+            .map_err(|error| ConfigError(format!("admin-bind: '{host}' is not an address: {error}")))
+    }
+
+    fn path(&self, index: usize) -> Option<PathBuf> {
+        Some(self.text(index)).filter(|path| !path.is_empty()).map(|path| PathBuf::from(&*path))
+    }
+}
+
+/// Whether `who` (nobody, everybody, local clients) includes a client.
+fn allows(who: i64, is_local: bool) -> bool {
+    who == 1 || (who == 2 && is_local)
 }
 
 /// The address that `host` and `port` mean; none for port 0, unless `host` brings its own.

@@ -58,3 +58,19 @@ pub fn wrong_arity(command: &str) -> Error {
 pub fn invalid_expire(command: &str) -> Error {
     Error::new(format!("ERR invalid expire time in '{command}' command"))
 }
+
+/// CONFIG SET of a name that no setting has.
+pub fn unknown_setting(name: &str) -> Error {
+    Error::new(format!("ERR Unknown option or number of arguments for CONFIG SET - '{name}'"))
+}
+
+/// CONFIG SET that was refused: nothing has changed.
+pub fn config_set_failed(name: &str, why: &str) -> Error {
+    Error::new(format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {why}"))
+}
+
+/// An error of the operating system in the words of C's `strerror`, without Rust's number behind it.
+pub fn io_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

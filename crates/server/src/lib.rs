@@ -17,5 +17,5 @@ mod server;
 mod table;
 mod worker;
 
-pub use config::{Config, ConfigError, OutputLimit};
+pub use config::{Config, ConfigError, OutputLimit, Schedule, Sources};
 pub use server::Server;

@@ -1,9 +1,12 @@
 //! Settings of what clients may do and cost.
 
-use super::setting::{Setting, int, lines, memory, output_limits, text};
+use super::check;
+use super::setting::{Setting, int, lines, memory, one_of, output_limits, text};
+
+const WHO: &[&str] = &["no", "yes", "local"];
 
 pub(crate) static ROWS: &[Setting] = &[
-    text("requirepass", "", "The password that AUTH must give; empty asks for none."),
+    text("requirepass", "", "The password that AUTH must give; empty asks for none.").secret(),
     int("databases", 1, 16_384, "16", "Databases that SELECT can choose from.").at_start(),
     int("maxclients", 1, 2_147_483_647, "10000", "Clients that may be connected at once."),
     int("timeout", 0, 2_147_483_647, "0", "Seconds after which an idle client is disconnected; 0 never."),
@@ -25,6 +28,29 @@ pub(crate) static ROWS: &[Setting] = &[
         "rename-command",
         "",
         "`name new-name`: a command answers to another name; an empty new name (`\"\"`) takes it away.",
+    )
+    .at_start()
+    .hidden()
+    .check(check::renames),
+    int(
+        "tracking-table-max-keys",
+        0,
+        i64::MAX,
+        "1000000",
+        "Keys that are remembered for CLIENT TRACKING; 0 is no limit.",
+    ),
+    one_of(
+        "enable-debug-command",
+        WHO,
+        "no",
+        "Who may use DEBUG: nobody, everybody, or `local` clients (loopback and Unix socket).",
+    )
+    .at_start(),
+    one_of(
+        "enable-protected-configs",
+        WHO,
+        "no",
+        "Who may change `dir` and `dbfilename` with CONFIG SET: nobody, everybody, or `local` clients.",
     )
     .at_start(),
 ];

@@ -1,6 +1,6 @@
 //! Settings of memory, eviction and expiry.
 
-use super::setting::{Setting, int, memory, one_of};
+use super::setting::{Setting, int, memory, one_of, yes_no};
 
 const POLICIES: &[&str] = &[
     "volatile-lru",
@@ -25,6 +25,11 @@ pub(crate) static ROWS: &[Setting] = &[
         "noeviction",
         "only 'noeviction' works in this version: the evicting policies come later, and are refused until then \
          instead of being accepted and ignored",
+    ),
+    yes_no("cache-mode", "no", "Dragonfly's name for evicting what is least worth keeping.").only(
+        "no",
+        "cache mode needs an evicting 'maxmemory-policy'; these come later, and are refused until then instead of being \
+         accepted and ignored",
     ),
     int("hz", 1, 500, "10", "Rounds of background work (expiry, timeouts, saving) in a second."),
     int(

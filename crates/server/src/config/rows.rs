@@ -3,6 +3,9 @@
 use super::setting::Setting;
 use super::{accepted, clients, memory, network, observing, persistence};
 
+/// The section of what is kept and answered, and changes nothing.
+pub(crate) const WITHOUT_EFFECT: &str = "Accepted without effect";
+
 /// The sections, in the order of the page.
 pub(crate) static SECTIONS: &[(&str, &[Setting])] = &[
     ("Network", network::ROWS),
@@ -10,7 +13,8 @@ pub(crate) static SECTIONS: &[(&str, &[Setting])] = &[
     ("Memory and expiry", memory::ROWS),
     ("Persistence", persistence::ROWS),
     ("Logging and observing", observing::ROWS),
-    ("Accepted for the sake of clients and files made for Redis", accepted::ROWS),
+    ("Accepted with one value only", accepted::PROMISES),
+    (WITHOUT_EFFECT, accepted::WITHOUT_EFFECT),
 ];
 
 /// Number of rows.

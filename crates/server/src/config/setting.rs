@@ -33,6 +33,8 @@ pub(crate) enum Kind {
 pub(crate) enum Change {
     /// CONFIG SET changes it at once.
     Live,
+    /// As `Live` when `enable-protected-configs` allows it to the client, else only at start.
+    Protected,
     /// Only at start.
     AtStart,
 }
@@ -52,8 +54,10 @@ pub(crate) struct Setting {
     pub(crate) doc: &'static str,
     /// The only value that is accepted, and why no other is.
     pub(crate) only: Option<(&'static str, &'static str)>,
-    /// Whether it is accepted for the sake of clients and files made for Redis, and changes nothing here.
-    pub(crate) is_without_effect: bool,
+    /// Whether errors and the log must not show the value.
+    pub(crate) is_secret: bool,
+    /// Whether CONFIG GET and SET know nothing of it.
+    pub(crate) is_hidden: bool,
     /// What its kind does not say: refuses with what would be right.
     pub(crate) check: Option<fn(&str) -> Result<(), String>>,
 }
@@ -68,7 +72,8 @@ impl Setting {
             change: Change::Live,
             doc,
             only: None,
-            is_without_effect: false,
+            is_secret: false,
+            is_hidden: false,
             check: None,
         }
     }
@@ -76,6 +81,12 @@ impl Setting {
     /// Changes at start only.
     pub(crate) const fn at_start(mut self) -> Setting {
         self.change = Change::AtStart;
+        self
+    }
+
+    /// Changes at start, and later only where `enable-protected-configs` allows it.
+    pub(crate) const fn protected(mut self) -> Setting {
+        self.change = Change::Protected;
         self
     }
 
@@ -95,9 +106,15 @@ impl Setting {
         self
     }
 
-    /// Accepted and kept, and nothing here depends on it.
-    pub(crate) const fn without_effect(mut self) -> Setting {
-        self.is_without_effect = true;
+    /// Shown by CONFIG GET alone.
+    pub(crate) const fn secret(mut self) -> Setting {
+        self.is_secret = true;
+        self
+    }
+
+    /// Not even shown by CONFIG GET.
+    pub(crate) const fn hidden(mut self) -> Setting {
+        self.is_hidden = true;
         self
     }
 

@@ -1,0 +1,54 @@
+//! Checks that the kind of a setting does not make: each says what would be right.
+
+use super::quoting;
+
+/// `name new-name` pairs.
+pub(crate) fn renames(text: &str) -> Result<(), String> {
+    match quoting::split(text) {
+        Some(words) if words.len().is_multiple_of(2) => Ok(()),
+        _ => Err("it takes a command's name and its new name".to_owned()),
+    }
+}
+
+/// `seconds changes` pairs.
+pub(crate) fn save_points(text: &str) -> Result<(), String> {
+    let words: Vec<&str> = text.split_whitespace().filter(|word| *word != "\"\"").collect();
+    let is_pair = |pair: &[&str]| match pair {
+        [seconds, changes] => {
+            seconds.parse::<i64>().is_ok_and(|seconds| seconds >= 1) && changes.parse::<u32>().is_ok()
+        }
+        _ => false,
+    };
+    if words.chunks(2).all(is_pair) { Ok(()) } else { Err("Invalid save parameters".to_owned()) }
+}
+
+/// A file's name without a folder.
+pub(crate) fn file_name(text: &str) -> Result<(), String> {
+    match text {
+        "" => Err("dbfilename can't be empty".to_owned()),
+        text if text.contains('/') => Err("dbfilename can't be a path, just a filename".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// A path that is not empty.
+pub(crate) fn directory(text: &str) -> Result<(), String> {
+    if text.is_empty() { Err("it takes the path of a directory".to_owned()) } else { Ok(()) }
+}
+
+/// Numbers from 0 to 100.
+pub(crate) fn percentiles(text: &str) -> Result<(), String> {
+    let is_percentile = |word: &str| word.parse::<f64>().is_ok_and(|number| (0.0..=100.0).contains(&number));
+    if text.split_whitespace().all(is_percentile) {
+        return Ok(());
+    }
+    Err("latency tracking percentiles should contain integers between 0 and 100".to_owned())
+}
+
+/// Cron fields, or nothing.
+pub(crate) fn cron(text: &str) -> Result<(), String> {
+    match super::cron::Schedule::parse(text) {
+        Ok(_) => Ok(()),
+        Err(why) => Err(why),
+    }
+}
