@@ -1,3 +1,44 @@
 //! The project's chores: `cargo xtask test`, `ci`, `tidy`, `bench`.
+//!
+//! Each chore is a file of its own and starts the tools that a newcomer would start by hand. Nothing here is part of the
+//! server; the server knows nothing of it.
 
-fn main() {}
+mod bench;
+mod ci;
+mod clients;
+mod clock;
+mod process;
+mod test;
+mod tidy;
+mod tools;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Runs every test: workspace, documentation examples, and real client libraries against the built server.
+    Test(test::Arguments),
+    /// What CI runs: format, lints, tidy, documentation, licences, tests.
+    Ci,
+    /// Checks the rules of the tree that no lint knows.
+    Tidy,
+    /// Measures against other servers on this machine.
+    Bench(bench::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().chore {
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Ci => ci::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Bench(arguments) => bench::run(&arguments),
+    }
+}
