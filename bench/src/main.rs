@@ -1,0 +1,98 @@
+//! Measures Scrubjay beside its peers, in one run on one machine. `cargo xtask bench` builds both sides and starts this.
+//!
+//! Each file is one thing that is measured; each figure is a row with a case, a subject, a unit and a value.
+
+mod clock;
+mod growth;
+mod load;
+mod memory;
+mod report;
+mod slow_reader;
+mod speed;
+mod subject;
+mod wire;
+
+use clap::{Parser, Subcommand};
+use report::Report;
+use std::path::PathBuf;
+use std::time::Duration;
+use subject::Subject;
+
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    suite: Suite,
+}
+
+#[derive(Subcommand)]
+enum Suite {
+    /// The server: CPU time per operation, throughput, memory per key, growth, a reader that does not read.
+    Server(ServerArguments),
+}
+
+#[derive(clap::Args)]
+struct ServerArguments {
+    /// The binary of ours.
+    #[arg(long, value_name = "PATH")]
+    scrubjay: PathBuf,
+    /// Where to write the rows.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// A further server that speaks Redis' protocol.
+    #[arg(long, value_name = "NAME=PATH")]
+    peer: Vec<String>,
+    /// Only cases whose name starts so.
+    #[arg(long, value_name = "PREFIX")]
+    case: Vec<String>,
+    /// A smoke run.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// How much of everything.
+struct Scale {
+    keys: u64,
+    rounds: usize,
+    duration: Duration,
+    /// Beginnings of the names of the cases that were asked for; all when empty.
+    cases: Vec<String>,
+}
+
+impl Scale {
+    fn wants(&self, case: &str) -> bool {
+        self.cases.is_empty() || self.cases.iter().any(|prefix| case.starts_with(prefix.as_str()))
+    }
+}
+
+fn main() -> anyhow::Result<()> {
+    let Suite::Server(arguments) = Arguments::parse().suite;
+    let (keys, rounds, duration) = match arguments.quick {
+        true => (50_000, 1, Duration::from_millis(200)),
+        false => (1_000_000, 5, Duration::from_millis(1500)),
+    };
+    let scale = Scale { keys, rounds, duration, cases: arguments.case };
+    let mut subjects = vec![
+        Subject::scrubjay(arguments.scrubjay.clone(), None),
+        Subject::scrubjay(arguments.scrubjay, Some(1)),
+        Subject::peer("redis=redis-server")?,
+        Subject::memcached(),
+    ];
+    for peer in &arguments.peer {
+        subjects.push(Subject::peer(peer)?);
+    }
+    let mut report = Report::default();
+    speed::run(&subjects, &scale, &mut report)?;
+    memory::run(&subjects, &scale, &mut report)?;
+    growth::run(&scale, &mut report)?;
+    slow_reader::run(&subjects, &scale, &mut report)?;
+    println!("\n{}", report.table());
+    if arguments.quick {
+        println!("\nA smoke run on a twentieth of the keys: these are no figures to quote.");
+    }
+    println!("\nIn brackets: the figure as a multiple of the first column's.");
+    if let Some(path) = &arguments.json {
+        report.write(path)?;
+        println!("Rows written to {}", path.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! What was measured: rows for machines, a table with ratios for people.
+
+use serde_json::json;
+use std::path::Path;
+
+/// One figure.
+#[derive(Clone, Debug)]
+struct Row {
+    case: String,
+    subject: String,
+    unit: &'static str,
+    value: f64,
+}
+
+/// Every figure of a run, in the order in which it was measured.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn add(&mut self, case: impl Into<String>, subject: &str, unit: &'static str, value: f64) {
+        let (case, subject) = (case.into(), subject.to_string());
+        eprintln!("{case:<32} {subject:<12} {value:>14.3} {unit}");
+        self.rows.push(Row { case, subject, unit, value });
+    }
+
+    /// The rows as JSON: `case`, `subject`, `unit`, `value`.
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        let row = |row: &Row| {
+            let value = (row.value * 1e6).round() / 1e6;
+            json!({ "case": row.case, "subject": row.subject, "unit": row.unit, "value": value }).to_string()
+        };
+        let rows: Vec<String> = self.rows.iter().map(row).collect();
+        Ok(std::fs::write(path, format!("[\n{}\n]\n", rows.join(",\n")))?)
+    }
+
+    /// A table in Markdown: a line per case, a column per subject, each with its ratio to the first column.
+    pub(crate) fn table(&self) -> String {
+        let mut subjects: Vec<&str> = Vec::new();
+        let mut cases: Vec<(&str, &str)> = Vec::new();
+        for row in &self.rows {
+            if !subjects.contains(&row.subject.as_str()) {
+                subjects.push(&row.subject);
+            }
+            if !cases.contains(&(row.case.as_str(), row.unit)) {
+                cases.push((&row.case, row.unit));
+            }
+        }
+        let mut lines = vec![format!("| case | unit | {} |", subjects.join(" | "))];
+        lines.push(format!("|---|---|{}", "---:|".repeat(subjects.len())));
+        for (case, unit) in cases {
+            let base = subjects.first().and_then(|first| self.value(case, first));
+            let cells: Vec<String> = subjects.iter().map(|subject| self.cell(case, subject, base)).collect();
+            lines.push(format!("| {case} | {unit} | {} |", cells.join(" | ")));
+        }
+        lines.join("\n")
+    }
+
+    fn value(&self, case: &str, subject: &str) -> Option<f64> {
+        self.rows.iter().find(|row| row.case == case && row.subject == subject).map(|row| row.value)
+    }
+
+    fn cell(&self, case: &str, subject: &str, base: Option<f64>) -> String {
+        let Some(value) = self.value(case, subject) else { return String::new() };
+        let shown = match value.abs() {
+            10_000.0.. => format!("{value:.0}"),
+            100.0.. => format!("{value:.1}"),
+            _ => format!("{value:.3}"),
+        };
+        match base {
+            Some(base) if base > 0.0 && base.to_bits() != value.to_bits() => format!("{shown} ({:.2}x)", value / base),
+            _ => shown,
+        }
+    }
+}
+
+/// The middle of `values`; the mean of the two in the middle when there is no single one. Zero of nothing.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match (values.len(), values.len() / 2) {
+        (0, _) => 0.0,
+        (len, middle) if len % 2 == 1 => values[middle],
+        (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
