@@ -1,4 +1,6 @@
 //! The handlers, a file per group; each file lists its rows.
 
 pub(crate) mod bits;
+pub(crate) mod command;
+pub(crate) mod container;
 pub(crate) mod strings;

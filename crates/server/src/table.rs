@@ -1,12 +1,16 @@
 //! The command table: every row of every group, found by name.
 
+pub(crate) mod listing;
+pub(crate) mod remarks;
+pub(crate) mod syntax;
+
 use crate::command::Command;
 use crate::commands;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Rows by group, as the files in `commands/` list them.
-pub(crate) static GROUPS: &[&[Command]] = &[commands::bits::ROWS, commands::strings::ROWS];
+pub(crate) static GROUPS: &[&[Command]] = &[commands::bits::ROWS, commands::command::ROWS, commands::strings::ROWS];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Command>> =
     LazyLock::new(|| GROUPS.iter().flat_map(|rows| rows.iter()).map(|row| (row.name, row)).collect());

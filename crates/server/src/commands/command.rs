@@ -1,0 +1,234 @@
+//! COMMAND: the table as clients ask for it. INFO and DOCS have files of their own.
+
+mod docs;
+mod info;
+#[cfg(test)]
+mod tests;
+
+use crate::call::Call;
+use crate::command::{Command, Flags, Group, Keys, Reach};
+use crate::commands::container;
+use crate::error::{self, Error};
+use crate::table::listing::{self, Listed};
+use scrubjay_resp::Reply;
+
+const FLAGS: Flags = Flags::LOADING.union(Flags::STALE);
+
+/// What the rows of this file have in common.
+const ROW: Command = Command {
+    name: "",
+    arity: -2,
+    flags: FLAGS,
+    keys: Keys::None,
+    reach: Reach::Keys,
+    group: Group::Server,
+    since: "7.0.0",
+    complexity: "O(N) where N is the number of commands answered",
+    summary: "",
+    categories: &["slow", "connection"],
+    syntax: "",
+    handler: container::unknown_subcommand,
+    subcommands: &[],
+};
+
+pub(crate) static ROWS: &[Command] = &[Command {
+    name: "command",
+    arity: -1,
+    since: "2.8.13",
+    complexity: "O(N) where N is the number of commands",
+    summary: "Describes every command.",
+    handler: command,
+    subcommands: &[
+        Command {
+            name: "count",
+            arity: 2,
+            since: "2.8.13",
+            complexity: "O(1)",
+            summary: "Counts the commands.",
+            handler: count,
+            ..ROW
+        },
+        Command {
+            name: "docs",
+            summary: "Documents some commands, or all.",
+            syntax: "[command-name [command-name ...]]",
+            handler: docs::docs,
+            ..ROW
+        },
+        Command {
+            name: "getkeys",
+            arity: -3,
+            since: "2.8.13",
+            complexity: "O(N) where N is the number of arguments",
+            summary: "Picks the keys out of a whole command.",
+            syntax: "command [arg [arg ...]]",
+            handler: getkeys,
+            ..ROW
+        },
+        Command {
+            name: "getkeysandflags",
+            arity: -3,
+            complexity: "O(N) where N is the number of arguments",
+            summary: "Picks the keys out of a whole command, and says what it does with each.",
+            syntax: "command [arg [arg ...]]",
+            handler: getkeysandflags,
+            ..ROW
+        },
+        Command {
+            name: "help",
+            arity: 2,
+            since: "5.0.0",
+            complexity: "O(1)",
+            summary: "Lists the subcommands.",
+            handler: help,
+            ..ROW
+        },
+        Command {
+            name: "info",
+            since: "2.8.13",
+            summary: "Describes some commands, or all.",
+            syntax: "[command-name [command-name ...]]",
+            handler: info,
+            ..ROW
+        },
+        Command {
+            name: "list",
+            complexity: "O(N) where N is the number of commands",
+            summary: "Names the commands, all or those that a filter lets pass.",
+            syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
+            handler: list,
+            ..ROW
+        },
+    ],
+    ..ROW
+}];
+
+fn command(call: &mut Call<'_>) -> Result<(), Error> {
+    if call.args.len() > 1 {
+        return container::unknown_subcommand(call);
+    }
+    info::all(&mut call.reply);
+    Ok(())
+}
+
+fn count(call: &mut Call<'_>) -> Result<(), Error> {
+    call.reply.integer(i64::try_from(listing::rows().count()).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+fn info(call: &mut Call<'_>) -> Result<(), Error> {
+    match call.args.get(2..) {
+        None | Some([]) => info::all(&mut call.reply),
+        Some(names) => info::named(&mut call.reply, names),
+    }
+    Ok(())
+}
+
+fn list(call: &mut Call<'_>) -> Result<(), Error> {
+    let args = call.args;
+    let listed: Vec<Listed> = match args.get(2..).unwrap_or_default() {
+        [] => listing::rows_and_subcommands().collect(),
+        [filter, kind, wanted] if filter.eq_ignore_ascii_case(b"filterby") => filtered(kind, wanted)?,
+        _ => return Err(error::SYNTAX),
+    };
+    call.reply.array(listed.len());
+    for one in listed {
+        call.reply.bulk(one.full_name.as_bytes());
+    }
+    Ok(())
+}
+
+fn filtered(kind: &[u8], wanted: &[u8]) -> Result<Vec<Listed>, Error> {
+    let all = listing::rows_and_subcommands();
+    Ok(match kind.to_ascii_lowercase().as_slice() {
+        b"module" => Vec::new(),
+        b"aclcat" => all.filter(|one| is_in_category(one.row, wanted)).collect(),
+        _ => return Err(error::SYNTAX),
+    })
+}
+
+pub(crate) fn is_in_category(row: &Command, category: &[u8]) -> bool {
+    listing::categories(row).iter().any(|known| known.as_bytes().eq_ignore_ascii_case(category))
+}
+
+/// The row that `COMMAND GETKEYS` is asked about and the keys of it: the arguments from the third on.
+fn keys_asked_for<'a>(args: &'a [&'a [u8]]) -> Result<Vec<(&'a [u8], &'static [&'static str])>, Error> {
+    let args = args.get(2..).unwrap_or_default();
+    let row = called_row(args).ok_or(Error::new("ERR Invalid command specified"))?;
+    let specs = listing::key_specs(row.keys);
+    if specs.is_empty() {
+        return Err(Error::new("ERR The command has no key arguments"));
+    }
+    if !row.accepts(args.len()) {
+        return Err(Error::new("ERR Invalid number of arguments specified for command"));
+    }
+    let mut keys = Vec::new();
+    for spec in specs {
+        let flags = listing::access_flags(listing::access_of_call(row, spec.access, args));
+        let last = match usize::try_from(spec.last) {
+            Ok(last) => last,
+            Err(_) => args.len().saturating_sub(spec.last.unsigned_abs() as usize),
+        };
+        let range = args.iter().take(last + 1).skip(spec.first).step_by(spec.step);
+        keys.extend(range.map(|key| (*key, flags)));
+    }
+    Ok(keys)
+}
+
+/// The row that `args` call: the subcommand's where the second argument names one.
+fn called_row(args: &[&[u8]]) -> Option<&'static Command> {
+    let row = crate::table::find(args.first()?)?;
+    let word = args.get(1).copied().unwrap_or_default();
+    Some(row.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word)).unwrap_or(row))
+}
+
+fn getkeys(call: &mut Call<'_>) -> Result<(), Error> {
+    let keys = keys_asked_for(call.args)?;
+    call.reply.array(keys.len());
+    for (key, _) in keys {
+        call.reply.bulk(key);
+    }
+    Ok(())
+}
+
+fn getkeysandflags(call: &mut Call<'_>) -> Result<(), Error> {
+    let keys = keys_asked_for(call.args)?;
+    call.reply.array(keys.len());
+    for (key, flags) in keys {
+        call.reply.array(2);
+        call.reply.bulk(key);
+        names(&mut call.reply, flags);
+    }
+    Ok(())
+}
+
+/// A set of simple strings, as COMMAND answers flags.
+fn names(reply: &mut Reply<'_>, names: &[&str]) {
+    reply.set(names.len());
+    for name in names {
+        reply.simple(name);
+    }
+}
+
+fn help(call: &mut Call<'_>) -> Result<(), Error> {
+    container::help(
+        call,
+        "COMMAND",
+        &[
+            "(no subcommand)",
+            "    Describe every command.",
+            "COUNT",
+            "    Count the commands.",
+            "DOCS [<command-name> ...]",
+            "    Document the named commands, or all.",
+            "GETKEYS <full-command>",
+            "    Answer the keys of a whole command.",
+            "GETKEYSANDFLAGS <full-command>",
+            "    Answer the keys of a whole command and what it does with each.",
+            "INFO [<command-name> ...]",
+            "    Describe the named commands, or all.",
+            "LIST [FILTERBY <MODULE <name> | ACLCAT <category> | PATTERN <pattern>>]",
+            "    Name the commands that the filter lets pass, or all.",
+        ],
+    )
+}
