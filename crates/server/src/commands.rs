@@ -2,5 +2,6 @@
 
 pub(crate) mod bits;
 pub(crate) mod command;
+pub(crate) mod connection;
 pub(crate) mod container;
 pub(crate) mod strings;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+pub(crate) mod session;
+
 /// An error reply: its text starts with the code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error(pub Cow<'static, str>);

@@ -15,6 +15,8 @@ mod exec;
 mod reactor;
 mod server;
 mod table;
+#[cfg(test)]
+mod transcript;
 mod worker;
 
 pub use config::{Config, ConfigError, OutputLimit, Schedule, Sources};

@@ -7,6 +7,9 @@ use scrubjay_keyspace::{Keyspace, Options};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// The version of Redis whose commands these are: what HELLO and INFO tell clients that ask.
+pub(crate) const REDIS_VERSION: &str = "7.2.4";
+
 /// What all threads share.
 pub(crate) struct Shared {
     pub(crate) keyspace: Keyspace,
