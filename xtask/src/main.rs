@@ -13,6 +13,7 @@ mod tidy;
 mod tools;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// The project's chores.
 #[derive(Parser)]
@@ -34,11 +35,17 @@ enum Chore {
     Bench(bench::Arguments),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Arguments::parse().chore {
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
+    };
+    // Without the backtrace that `main` returning the error would print below it.
+    if let Err(error) = result {
+        eprintln!("xtask: {error:#}");
+        return ExitCode::FAILURE;
     }
+    ExitCode::SUCCESS
 }
