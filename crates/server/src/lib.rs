@@ -12,6 +12,8 @@ mod commands;
 mod config;
 mod error;
 mod exec;
+mod glob;
+mod rdb;
 mod reactor;
 mod server;
 mod table;
