@@ -82,7 +82,6 @@ impl Moment {
     }
 
     /// Unix milliseconds for an amount that may lie in the past and below zero (EXPIRE and its kin).
-    #[allow(dead_code, reason = "the generic commands that use it are written beside this")]
     pub(crate) fn any(self, amount: &[u8], now_ms: u64, command: &str) -> Result<i64, Error> {
         self.at_ms(integer(amount)?, now_ms).ok_or_else(|| error::invalid_expire(command))
     }

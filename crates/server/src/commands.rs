@@ -4,4 +4,6 @@ pub(crate) mod bits;
 pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod container;
+pub(crate) mod keys;
+pub(crate) mod persistence;
 pub(crate) mod strings;

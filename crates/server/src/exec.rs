@@ -2,8 +2,9 @@
 
 use crate::call::Call;
 use crate::client::Client;
-use crate::command::{Command, Reach};
+use crate::command::{Command, Flags, Reach};
 use crate::error::{self, Error};
+use crate::persistence;
 use crate::server::Shared;
 use crate::table;
 use crate::worker::Worker;
@@ -40,6 +41,9 @@ fn run_command(
     if !command.accepts(args.len()) {
         return Err(error::wrong_arity(command.name));
     }
+    if command.flags.contains(Flags::WRITE) {
+        persistence::check_writes(shared)?;
+    }
     let now_ms = shared.clock.now_ms();
     let position = reply.position();
     let exclusive;
@@ -59,6 +63,9 @@ fn run_command(
     let mut call = Call { command, args, reply: reply.reborrow(), client, worker, shared, held };
     let result = (command.handler)(&mut call);
     drop(call);
+    if result.is_ok() && command.flags.contains(Flags::WRITE) {
+        shared.persistence.note_changes(worker.slot, 1);
+    }
     if result.is_err() {
         reply.truncate(position);
     }

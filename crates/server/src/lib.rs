@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod exec;
 mod glob;
+mod persistence;
 mod rdb;
 mod reactor;
 mod server;

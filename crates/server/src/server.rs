@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::persistence::{self, Persistence};
 use crate::reactor;
 use scrubjay_keyspace::{Keyspace, Options};
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ pub(crate) struct Shared {
     pub(crate) keyspace: Keyspace,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
+    pub(crate) persistence: Persistence,
 }
 
 /// A running server.
@@ -27,10 +29,14 @@ impl Server {
     /// Starts a server; it runs until the process ends.
     pub fn start(config: Config) -> std::io::Result<Server> {
         let options = Options { databases: config.databases(), ..Options::default() };
-        let keyspace = Keyspace::new(options).map_err(std::io::Error::other)?;
+        let keyspace = Keyspace::new(options.clone()).map_err(std::io::Error::other)?;
         let addresses = config.listen_addresses().map_err(std::io::Error::other)?;
         let Some((address, _)) = addresses.first() else { return Err(std::io::Error::other("nothing to listen on")) };
-        let shared = Arc::new(Shared { keyspace, clock: Clock::default(), config });
+        let clock = Clock::default();
+        let persistence = Persistence::new(options.slots as usize, clock.now_ms());
+        let shared = Arc::new(Shared { keyspace, clock, config, persistence });
+        persistence::load_at_start(&shared).map_err(std::io::Error::other)?;
+        persistence::start(&shared)?;
         Ok(Server { address: reactor::start(*address, shared)? })
     }
 }

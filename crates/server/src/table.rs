@@ -10,8 +10,14 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 /// Rows by group, as the files in `commands/` list them.
-pub(crate) static GROUPS: &[&[Command]] =
-    &[commands::bits::ROWS, commands::command::ROWS, commands::connection::ROWS, commands::strings::ROWS];
+pub(crate) static GROUPS: &[&[Command]] = &[
+    commands::bits::ROWS,
+    commands::command::ROWS,
+    commands::connection::ROWS,
+    commands::keys::ROWS,
+    commands::persistence::ROWS,
+    commands::strings::ROWS,
+];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Command>> =
     LazyLock::new(|| GROUPS.iter().flat_map(|rows| rows.iter()).map(|row| (row.name, row)).collect());
