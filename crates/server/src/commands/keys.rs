@@ -58,7 +58,12 @@ pub(crate) static ROWS: &[Command] = &[
         .flags(READ_FAST)
         .keys(Keys::all(KeyAccess::ReadOnly))
         .group(Group::Generic, KEY_READ_FAST)
-        .docs("3.2.1", "O(N) where N is the number of keys", "key [key ...]", "Notes an access to keys, and counts them."),
+        .docs(
+            "3.2.1",
+            "O(N) where N is the number of keys",
+            "key [key ...]",
+            "Notes an access to keys, and counts them.",
+        ),
     Command::new("type", 2, presence::kind)
         .flags(READ_FAST)
         .keys(Keys::one(KeyAccess::ReadOnly))
@@ -98,7 +103,12 @@ pub(crate) static ROWS: &[Command] = &[
         .flags(WRITE_FAST)
         .keys(Keys::one(KeyAccess::ReadWriteUpdate))
         .group(Group::Generic, KEY_WRITE_FAST)
-        .docs("1.2.0", "O(1)", "key unix-time-seconds [NX | XX | GT | LT]", "Lets a key expire at a Unix time in seconds."),
+        .docs(
+            "1.2.0",
+            "O(1)",
+            "key unix-time-seconds [NX | XX | GT | LT]",
+            "Lets a key expire at a Unix time in seconds.",
+        ),
     Command::new("pexpireat", -3, expiry::pexpireat)
         .flags(WRITE_FAST)
         .keys(Keys::one(KeyAccess::ReadWriteUpdate))
@@ -156,17 +166,24 @@ pub(crate) static ROWS: &[Command] = &[
         ),
     reaching(
         Reach::Sweep,
-        Command::new("randomkey", 1, walk::randomkey)
-            .flags(READ)
-            .group(Group::Generic, KEY_READ_SLOW)
-            .docs("1.0.0", "O(1)", "", "Picks a key of the database at random."),
+        Command::new("randomkey", 1, walk::randomkey).flags(READ).group(Group::Generic, KEY_READ_SLOW).docs(
+            "1.0.0",
+            "O(1)",
+            "",
+            "Picks a key of the database at random.",
+        ),
     ),
     reaching(
         Reach::Sweep,
         Command::new("keys", 2, walk::keys)
             .flags(READ)
             .group(Group::Generic, &["keyspace", "read", "slow", "dangerous"])
-            .docs("1.0.0", "O(N) where N is the number of keys in the database", "pattern", "Lists the keys that match."),
+            .docs(
+                "1.0.0",
+                "O(N) where N is the number of keys in the database",
+                "pattern",
+                "Lists the keys that match.",
+            ),
     ),
     reaching(
         Reach::Sweep,
@@ -179,10 +196,12 @@ pub(crate) static ROWS: &[Command] = &[
     ),
     reaching(
         Reach::Sweep,
-        Command::new("dbsize", 1, databases::dbsize)
-            .flags(READ_FAST)
-            .group(Group::Server, KEY_READ_FAST)
-            .docs("1.0.0", "O(1)", "", "Counts the keys of the database."),
+        Command::new("dbsize", 1, databases::dbsize).flags(READ_FAST).group(Group::Server, KEY_READ_FAST).docs(
+            "1.0.0",
+            "O(1)",
+            "",
+            "Counts the keys of the database.",
+        ),
     ),
     reaching(
         Reach::Whole,

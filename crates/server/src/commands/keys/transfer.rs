@@ -22,8 +22,7 @@ pub(super) fn restore(call: &mut Call<'_>) -> Result<(), Error> {
     if !options.replaces && call.held.peek(db, &key).is_some() {
         return Err(Error::new("BUSYKEY Target key name already exists."));
     }
-    let ttl = u64::try_from(integer(call.args[2])?)
-        .map_err(|_| Error::new("ERR Invalid TTL value, must be >= 0"))?;
+    let ttl = u64::try_from(integer(call.args[2])?).map_err(|_| Error::new("ERR Invalid TTL value, must be >= 0"))?;
     let value = rdb::restore(call.args[3]).map_err(|error| match error {
         PayloadError::Footer => Error::new("ERR DUMP payload version or checksum are wrong"),
         PayloadError::Format => Error::new("ERR Bad data format"),
