@@ -84,6 +84,7 @@ pub(crate) enum Reach {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Group {
     Bitmap,
+    Cluster,
     Connection,
     Generic,
     Server,

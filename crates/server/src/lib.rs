@@ -13,10 +13,12 @@ mod config;
 mod error;
 mod exec;
 mod glob;
+mod latency;
 mod persistence;
 mod rdb;
 mod reactor;
 mod server;
+mod slowlog;
 mod table;
 #[cfg(test)]
 mod transcript;

@@ -2,8 +2,10 @@
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::latency::LatencyMonitor;
 use crate::persistence::{self, Persistence};
 use crate::reactor;
+use crate::slowlog::SlowLog;
 use scrubjay_keyspace::{Keyspace, Options};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,7 +18,9 @@ pub(crate) struct Shared {
     pub(crate) keyspace: Keyspace,
     pub(crate) clock: Clock,
     pub(crate) config: Config,
+    pub(crate) latency: LatencyMonitor,
     pub(crate) persistence: Persistence,
+    pub(crate) slowlog: SlowLog,
 }
 
 /// A running server.
@@ -34,7 +38,14 @@ impl Server {
         let Some((address, _)) = addresses.first() else { return Err(std::io::Error::other("nothing to listen on")) };
         let clock = Clock::default();
         let persistence = Persistence::new(options.slots as usize, clock.now_ms());
-        let shared = Arc::new(Shared { keyspace, clock, config, persistence });
+        let shared = Arc::new(Shared {
+            keyspace,
+            clock,
+            config,
+            persistence,
+            slowlog: SlowLog::default(),
+            latency: LatencyMonitor::default(),
+        });
         persistence::load_at_start(&shared).map_err(std::io::Error::other)?;
         persistence::start(&shared)?;
         Ok(Server { address: reactor::start(*address, shared)? })

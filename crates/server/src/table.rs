@@ -11,11 +11,16 @@ use std::sync::LazyLock;
 
 /// Rows by group, as the files in `commands/` list them.
 pub(crate) static GROUPS: &[&[Command]] = &[
+    commands::absent::ROWS,
+    commands::acl::ROWS,
     commands::bits::ROWS,
     commands::command::ROWS,
     commands::connection::ROWS,
     commands::keys::ROWS,
+    commands::latency::ROWS,
+    commands::memory::ROWS,
     commands::persistence::ROWS,
+    commands::slowlog::ROWS,
     commands::strings::ROWS,
 ];
 

@@ -21,3 +21,9 @@ pub(crate) fn help(call: &mut Call<'_>, name: &str, lines: &[&str]) -> Result<()
     call.reply.simple("    Prints this help.");
     Ok(())
 }
+
+/// The error of a container's handler that counts arguments itself: `name` is the container's, `word` what was typed.
+pub(crate) fn wrong_arguments(name: &str, word: &str) -> Error {
+    let word: String = word.chars().take(128).collect();
+    Error::new(format!("ERR unknown subcommand or wrong number of arguments for '{word}'. Try {name} HELP."))
+}

@@ -37,9 +37,11 @@ pub(crate) fn find(name: &[u8]) -> Option<Listed> {
 impl Listed {
     /// The rows of its subcommands, under their full names.
     pub(crate) fn subcommands(&self) -> impl Iterator<Item = Listed> + use<> {
+        // The rows under DEBUG are ours alone: clients see what Redis shows, a command without subcommands.
+        let shown: &'static [Command] = if self.row.name == "debug" { &[] } else { self.row.subcommands };
         let container = self.row;
         let under = move |row: &'static Command| Listed { full_name: format!("{}|{}", container.name, row.name), row };
-        container.subcommands.iter().map(under)
+        shown.iter().map(under)
     }
 }
 
@@ -113,6 +115,7 @@ pub(crate) fn flag_names(flags: Flags) -> Vec<&'static str> {
 pub(crate) fn group_name(group: Group) -> &'static str {
     match group {
         Group::Bitmap => "bitmap",
+        Group::Cluster => "cluster",
         Group::Connection => "connection",
         Group::Generic => "generic",
         Group::Server => "server",

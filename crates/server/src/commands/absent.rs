@@ -1,0 +1,88 @@
+//! What Scrubjay does not have, and clients ask about when they connect: replication, cluster, modules.
+//!
+//! The answers are those of a Redis that stands alone: a master without replicas, no cluster, no modules.
+
+use crate::arguments;
+use crate::call::Call;
+use crate::command::{Command, Flags, Group};
+use crate::commands::container;
+use crate::error::Error;
+
+const ADMIN: &[&str] = &["admin", "slow", "dangerous"];
+const REPLICATION: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE).union(Flags::NO_ASYNC_LOADING);
+const ROLE: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST);
+
+pub(crate) static ROWS: &[Command] = &[
+    Command::new("cluster", -2, cluster).group(Group::Cluster, &["slow"]).docs(
+        "3.0.0",
+        "Depends on the subcommand.",
+        "",
+        "Holds the commands of a cluster.",
+    ),
+    Command {
+        subcommands: &[
+            Command::new("help", 2, module_help)
+                .group(Group::Server, &["slow"])
+                .flags(Flags::LOADING.union(Flags::STALE))
+                .docs("5.0.0", "O(1)", "", "Lists the subcommands."),
+            Command::new("list", 2, module_list)
+                .group(Group::Server, ADMIN)
+                .flags(Flags::ADMIN.union(Flags::NOSCRIPT))
+                .docs("4.0.0", "O(1)", "", "Lists the loaded modules: none."),
+        ],
+        ..Command::new("module", -2, container::unknown_subcommand).group(Group::Server, &["slow"]).docs(
+            "4.0.0",
+            "Depends on the subcommand.",
+            "",
+            "Holds the commands about modules.",
+        )
+    },
+    Command::new("replicaof", 3, replicaof).group(Group::Server, ADMIN).flags(REPLICATION).docs(
+        "5.0.0",
+        "O(1)",
+        "<host port | NO ONE>",
+        "Makes the server a replica of another, or a master.",
+    ),
+    Command::new("role", 1, role).group(Group::Server, &["admin", "fast", "dangerous"]).flags(ROLE).docs(
+        "2.8.12",
+        "O(1)",
+        "",
+        "Answers whether the server is master or replica: always master.",
+    ),
+    Command::new("slaveof", 3, replicaof).group(Group::Server, ADMIN).flags(REPLICATION).docs(
+        "1.0.0",
+        "O(1)",
+        "<host port | NO ONE>",
+        "Makes the server a replica of another, or a master.",
+    ),
+];
+
+fn cluster(_: &mut Call<'_>) -> Result<(), Error> {
+    Err(Error::new("ERR This instance has cluster support disabled"))
+}
+
+fn module_list(call: &mut Call<'_>) -> Result<(), Error> {
+    call.reply.array(0);
+    Ok(())
+}
+
+fn module_help(call: &mut Call<'_>) -> Result<(), Error> {
+    container::help(call, "MODULE", &["LIST", "    List the loaded modules: there are none."])
+}
+
+fn replicaof(call: &mut Call<'_>) -> Result<(), Error> {
+    let is_no_one = arguments::is(call.args[1], "no") && arguments::is(call.args[2], "one");
+    if !is_no_one {
+        return Err(Error::new("ERR replication is not part of this version: only NO ONE is accepted"));
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn role(call: &mut Call<'_>) -> Result<(), Error> {
+    call.reply.array(3);
+    call.reply.bulk(b"master");
+    call.reply.integer(0);
+    call.reply.array(0);
+    Ok(())
+}
