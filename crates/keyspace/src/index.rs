@@ -91,13 +91,19 @@ impl Directory {
         root.store(ROOT_TAKEN | self.block as u64 | u64::from(self.depth) << ROOT_DEPTH_SHIFT, Ordering::Relaxed);
     }
 
-    fn units(depth: u32) -> usize {
-        (1_usize << depth).div_ceil(UNIT_WORDS)
-    }
-
     #[inline]
     pub(crate) fn segment(self, words: &Words, prefix: usize) -> Segment {
         Segment::unpack(words[self.block + prefix].load(Ordering::Relaxed))
+    }
+
+    /// Every segment once, in the order of the hash, with the first of its prefixes.
+    pub(crate) fn for_each_segment(self, words: &Words, mut visit: impl FnMut(Segment, usize)) {
+        let mut prefix = 0;
+        while prefix < 1 << self.depth {
+            let segment = self.segment(words, prefix);
+            visit(segment, prefix);
+            prefix += 1 << (self.depth - segment.depth);
+        }
     }
 
     /// Writes `segment` into every word that its prefix covers; `prefix` is one of them.
@@ -130,6 +136,24 @@ pub(crate) fn directory(root: &AtomicU64) -> Option<Directory> {
 pub(crate) fn find(words: &Words, root: &AtomicU64, position: Position, is: impl FnMut(u32) -> bool) -> Option<Place> {
     let directory = Directory::of(root)?;
     directory.segment(words, position.prefix(directory.depth)).find(words, position.tag, is)
+}
+
+/// A segment with the directory that names it and one of its prefixes there.
+#[derive(Clone, Copy)]
+struct Owned {
+    segment: Segment,
+    directory: Directory,
+    prefix: usize,
+}
+
+impl Owned {
+    /// Copies the segment to `block`, which may overlap its place from below.
+    fn move_to(self, words: &Words, block: usize) {
+        for word in 0..self.segment.units as usize * UNIT_WORDS {
+            words[block + word].store(words[self.segment.block + word].load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        self.directory.put(words, self.prefix, Segment { block, ..self.segment });
+    }
 }
 
 /// How the index asks for the hash of an entry, which only the stripe can read.
@@ -197,6 +221,45 @@ impl Index {
         self.join(words, directory, position)
     }
 
+    /// Bytes that the index takes, of them bytes that no segment uses.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        self.units.bytes()
+    }
+
+    /// Whether [`Index::compact`] has something to do.
+    #[inline]
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.units.is_sparse()
+    }
+
+    /// Moves one segment towards the start: the last one into a hole that takes it, or else the one behind the first hole.
+    /// Either way the end comes nearer, now or when the holes have met. Cost: a look at every directory word of the stripe.
+    pub(crate) fn compact<'r>(&mut self, words: &Words, roots: impl Iterator<Item = &'r AtomicU64>) {
+        let Some(hole) = self.units.first_hole() else { return };
+        let behind_hole = (hole.0 + hole.1) * UNIT_WORDS;
+        let (mut last, mut next): (Option<Owned>, Option<Owned>) = (None, None);
+        for directory in roots.filter_map(Directory::of) {
+            directory.for_each_segment(words, |segment, prefix| {
+                let owned = Owned { segment, directory, prefix };
+                if last.is_none_or(|last| segment.block > last.segment.block) {
+                    last = Some(owned);
+                }
+                if segment.block == behind_hole {
+                    next = Some(owned);
+                }
+            });
+        }
+        let Some(last) = last else { return };
+        let units = last.segment.units as usize;
+        if let Some(block) = self.units.allocate_below(last.segment.block / UNIT_WORDS, units) {
+            last.move_to(words, block);
+            self.units.free(words, last.segment.block, units);
+        } else if let Some(next) = next {
+            next.move_to(words, hole.0 * UNIT_WORDS);
+            self.units.slid(words, hole, next.segment.units as usize);
+        }
+    }
+
     /// Frees the words of every table of the stripe at once.
     pub(crate) fn clear(&mut self, words: &Words) {
         self.units.clear(words);
@@ -206,17 +269,12 @@ impl Index {
     pub(crate) fn drop_table(&mut self, words: &Words, root: &AtomicU64) {
         let Some(directory) = Directory::of(root) else { return };
         root.store(0, Ordering::Relaxed);
-        let mut prefix = 0;
-        while prefix < 1 << directory.depth {
-            let segment = directory.segment(words, prefix);
-            self.units.free(words, segment.block, segment.units as usize);
-            prefix += 1 << (directory.depth - segment.depth);
-        }
-        self.units.free(words, directory.block, Directory::units(directory.depth));
+        directory.for_each_segment(words, |segment, _| self.units.free(words, segment.block, segment.units as usize));
+        self.units.free_directory(words, directory.block, 1 << directory.depth);
     }
 
     fn create(&mut self, words: &Words, root: &AtomicU64) -> Result<Directory, Full> {
-        let block = self.units.allocate(words, 1)?;
+        let block = self.units.allocate_directory(words, 1)?;
         let segment = Segment { block: self.units.allocate(words, 1)?, units: 1, depth: 0 };
         segment.refill(words, &[]);
         let directory = Directory { block, depth: 0 };
@@ -238,7 +296,7 @@ impl Index {
         self.layout.extend(segment.slots(words));
         let prefix = position.prefix(directory.depth);
         let grows = units == segment.units + 1;
-        if grows && self.units.extend(segment.block, segment.units as usize) {
+        if grows && self.units.extend(words, segment.block, segment.units as usize) {
             let longer = Segment { units, ..segment };
             let old_words = &words[segment.block..segment.block + segment.units as usize * UNIT_WORDS];
             self.before.clear();
@@ -315,13 +373,13 @@ impl Index {
             return Err(Full);
         }
         let depth = old.depth + 1;
-        let new = Directory { block: self.units.allocate(words, Directory::units(depth))?, depth };
+        let new = Directory { block: self.units.allocate_directory(words, 1 << depth)?, depth };
         for prefix in 0..1_usize << depth {
             let word = words[old.block + prefix / 2].load(Ordering::Relaxed);
             words[new.block + prefix].store(word, Ordering::Relaxed);
         }
         new.store(root);
-        self.units.free(words, old.block, Directory::units(old.depth));
+        self.units.free_directory(words, old.block, 1 << old.depth);
         Ok(new)
     }
 

@@ -45,6 +45,19 @@ impl std::fmt::Display for OptionsError {
 
 impl std::error::Error for OptionsError {}
 
+/// Where [`Keyspace::memory_used`] goes, in bytes; the rest is large values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryParts {
+    /// Segments and directories.
+    pub index: usize,
+    /// Of `index`: not in use, between segments.
+    pub index_free: usize,
+    /// Slots of entries.
+    pub entries: usize,
+    /// Of `entries`: not in use.
+    pub entries_free: usize,
+}
+
 /// The data store: every database of one server.
 pub struct Keyspace {
     pub(crate) stripes: Box<[Stripe]>,
@@ -123,6 +136,18 @@ impl Keyspace {
     #[inline]
     pub fn memory_used(&self) -> usize {
         self.usage.get()
+    }
+
+    /// Where the memory goes. Latches every stripe in turn: for reports.
+    pub fn memory_parts(&self) -> MemoryParts {
+        self.stripes.iter().map(|stripe| stripe.latch().memory_parts()).fold(MemoryParts::default(), |sum, part| {
+            MemoryParts {
+                index: sum.index + part.index,
+                index_free: sum.index_free + part.index_free,
+                entries: sum.entries + part.entries,
+                entries_free: sum.entries_free + part.entries_free,
+            }
+        })
     }
 
     /// Keys that were removed because their time was over, since the start.

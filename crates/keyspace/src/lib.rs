@@ -25,6 +25,6 @@ mod tests;
 pub use gate::{Exclusive, Pass};
 pub use hash::{Key, KeyHash};
 pub use held::{Entry, Expiry, Full, Held, Owned};
-pub use keyspace::{Db, Keyspace, Options, OptionsError};
+pub use keyspace::{Db, Keyspace, MemoryParts, Options, OptionsError};
 pub use scan::Cursor;
 pub use watch::WatchFlag;

@@ -24,8 +24,8 @@ pub(crate) const SLOT_MAX: usize = 8 << 10;
 const RESERVE: usize = (u32::MAX as usize + 1) * REF_UNIT;
 const RESERVE_MIN: usize = 64 << 20;
 const CLASSES: usize = 128;
-/// A class is compacted when less than 3 of 4 slots in its runs are live.
-const UTILISATION_MIN: (u64, u64) = (3, 4);
+/// A class is compacted when less than 4 of 5 slots in its runs are live.
+const UTILISATION_MIN: (u64, u64) = (4, 5);
 /// Empty runs that keep their pages: one of this many runs in use, so that a steady state does not fault.
 const SPARE_SHARE: usize = 16;
 const NO_POSITION: u32 = u32::MAX;
@@ -193,10 +193,8 @@ impl Slab {
         let state = &self.classes[usize::from(class)];
         let capacity = state.runs * u64::from(slots_per_run(class));
         let (numerator, denominator) = UTILISATION_MIN;
-        // Two runs' worth of free slots must remain, or the evacuated entries would open a new run.
-        if state.live * denominator >= capacity * numerator
-            || capacity - state.live < 2 * u64::from(slots_per_run(class))
-        {
+        // With a run's worth of free slots, those outside of the victim take all that it holds: no new run is opened.
+        if state.live * denominator >= capacity * numerator || capacity - state.live < u64::from(slots_per_run(class)) {
             return None;
         }
         let victim = *state.open.iter().rev().take(16).min_by_key(|run| self.runs[**run as usize].live)?;
@@ -223,6 +221,14 @@ impl Slab {
             .map(move |slot| base + slot * bytes)
             .filter(|at| self.bytes[*at] != 0)
             .map(|at| (at / REF_UNIT) as u32)
+    }
+
+    /// Bytes touched, of them bytes in free slots.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        let touched = self.runs.iter().map(|run| usize::from(run.pages)).sum::<usize>() * PAGE;
+        let live: usize =
+            (0_u8..).zip(&self.classes).map(|(class, state)| state.live as usize * slot_bytes(class)).sum();
+        (touched, touched.saturating_sub(live))
     }
 
     /// References of all live slots.
@@ -289,8 +295,18 @@ impl Slab {
         let in_use = self.runs.len() - self.spare.len() - self.bare.len();
         if self.spare.len() < in_use / SPARE_SHARE {
             self.spare.push(run_index);
-            return;
+        } else {
+            self.discard(run_index);
         }
+        while self.spare.len() > in_use / SPARE_SHARE {
+            match self.spare.pop() {
+                Some(spare) => self.discard(spare),
+                None => break,
+            }
+        }
+    }
+
+    fn discard(&mut self, run_index: u32) {
         let pages = std::mem::take(&mut self.runs[run_index as usize].pages);
         self.usage.sub(usize::from(pages) * PAGE);
         let base = run_index as usize * RUN;

@@ -18,7 +18,7 @@ use crate::index::segment::Place;
 use crate::index::{self, Entries, Index, Position};
 use crate::memory::{Usage, Words, prefetch};
 use crate::slab::Slab;
-use crate::{Db, Entry, Full, Key, KeyHash, WatchFlag};
+use crate::{Db, Entry, Full, Key, KeyHash, MemoryParts, WatchFlag};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ struct Data {
     watched: Watched,
     /// A class whose slots became sparse: compacted before the next change, when nobody holds a reference.
     sparse_class: Option<u8>,
-    /// Removals since a segment was last looked at.
+    /// Removals from nearly empty buckets since a segment was last looked at.
     removals: u32,
     /// Where the search for expired keys goes on.
     expiry_walk: walk::ExpiryWalk,
@@ -266,6 +266,12 @@ impl<'a> Latched<'a> {
             ValuePlace::Inline(..) => 0,
         };
         Some(crate::slab::slot_bytes(self.data.slab.class(reference)) + blob + INDEX_SHARE)
+    }
+
+    pub(crate) fn memory_parts(&self) -> MemoryParts {
+        let (index, index_free) = self.data.index.bytes();
+        let (entries, entries_free) = self.data.slab.bytes();
+        MemoryParts { index, index_free, entries, entries_free }
     }
 
     pub(crate) fn watch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {

@@ -55,11 +55,14 @@ impl Place {
         bucket_at(words, self.bucket).replace(self.slot, reference, has_expiry);
     }
 
-    pub(crate) fn clear(&self, words: &Words) {
-        bucket_at(words, self.bucket).clear(self.slot);
+    /// Frees the slot. Returns how many keys are left in its bucket.
+    pub(crate) fn clear(&self, words: &Words) -> u32 {
+        let bucket = bucket_at(words, self.bucket);
+        bucket.clear(self.slot);
         if self.bucket != self.home {
             bucket_at(words, self.home).sub_away();
         }
+        bucket.taken().count_ones()
     }
 }
 

@@ -1,11 +1,16 @@
-//! Room in the index words: units of eight buckets, handed out in contiguous blocks of up to sixteen.
+//! Room in the index words: segments in units of eight buckets, directories in powers of two.
 //!
+//! ```text
+//! 0                          end                     half                                  all
+//! │ segments, first fit ──►   │  untouched            │ directories, a page or more each    │
+//! ```
 //! Segments grow and shrink a unit at a time, all of a table at about the same pace: a list of free blocks per size would
-//! keep every size that was ever used. Regions of 64 units with a bit per unit merge neighbours by themselves, and a segment
-//! whose next unit is free grows where it stands. Blocks larger than a region (directories) take whole regions at the end.
+//! keep every size that was ever used. A bit per unit merges neighbours by itself, and lets a segment grow where it
+//! stands when the unit behind it is free. What lies free between segments is won back from the end: when it is more than an
+//! eighth ([`Units::is_sparse`]), the index moves the last segment into a hole, or the one behind the first hole down, and pages behind the last one go back to the
+//! system. Directories lie apart, since a large one near the end could not be moved.
 //!
-//! **Invariant:** a set bit is a free unit; units beyond `touched` of a region were never written since its pages were last
-//! given back.
+//! **Invariant:** a set bit is a free unit; there is no used unit at or behind `end`.
 
 use super::bucket;
 use crate::Full;
@@ -13,132 +18,235 @@ use crate::memory::{PAGE, Usage, Words};
 
 /// Words of a unit.
 pub(crate) const UNIT_WORDS: usize = 8 * bucket::WORDS;
-const UNITS_PER_REGION: usize = 64;
-const REGION_WORDS: usize = UNITS_PER_REGION * UNIT_WORDS;
-const UNITS_PER_PAGE: u32 = (PAGE / 8 / UNIT_WORDS) as u32;
+const UNIT_BYTES: usize = UNIT_WORDS * 8;
+const PAGE_WORDS: usize = PAGE / 8;
+/// Longest block of units.
+pub(crate) const BLOCK_UNITS_MAX: usize = 64;
+/// Pages that may lie touched behind the end, so that a steady state does not fault.
+const SPARE_PAGES: usize = 8;
 
-struct Region {
-    free: u64,
-    /// Units from the start that were ever handed out.
-    touched: u32,
-}
+/// Offset, in words, of a block of units or of a directory.
+pub(crate) type Block = usize;
 
 /// The allocator of one stripe's index words.
 pub(crate) struct Units {
-    regions: Vec<Region>,
-    /// No region below this one has a free unit.
+    free: Vec<u64>,
+    /// Units below which every free one is counted in `holes`.
+    end: usize,
+    holes: usize,
+    /// No word of `free` below this one has a bit set.
     first_free: usize,
+    /// Pages of segments that were touched since they last went back.
+    pages: usize,
+    /// Free directories by the binary logarithm of their pages, and where the next new one begins.
+    directories: Vec<Vec<Block>>,
+    directories_end: Block,
+    directory_pages: usize,
     usage: Usage,
 }
 
-/// Offset, in words, of a block of units.
-pub(crate) type Block = usize;
-
 impl Units {
     pub(crate) fn new(usage: Usage) -> Units {
-        Units { regions: Vec::new(), first_free: 0, usage }
+        Units {
+            free: Vec::new(),
+            end: 0,
+            holes: 0,
+            first_free: 0,
+            pages: 0,
+            directories: Vec::new(),
+            directories_end: 0,
+            directory_pages: 0,
+            usage,
+        }
     }
 
     /// A block of `units`. Its words hold anything.
     pub(crate) fn allocate(&mut self, words: &Words, units: usize) -> Result<Block, Full> {
-        if units > UNITS_PER_REGION {
-            return self.allocate_regions(words, units.div_ceil(UNITS_PER_REGION));
+        if let Some(block) = self.allocate_below(self.end, units) {
+            return Ok(block);
         }
-        for index in self.first_free..self.regions.len() {
-            if let Some(start) = first_run(self.regions[index].free, units) {
-                return Ok(self.take(index, start, units));
-            }
+        let start = self.end;
+        if units > BLOCK_UNITS_MAX || (start + units) * UNIT_WORDS > words.len() / 2 {
+            return Err(Full);
         }
-        let block = self.allocate_regions(words, 1)?;
-        let index = block / REGION_WORDS;
-        self.give_back(index, 0, UNITS_PER_REGION);
-        Ok(self.take(index, 0, units))
+        self.grow_to(start + units);
+        Ok(start * UNIT_WORDS)
     }
 
-    /// Takes the unit behind a block as well, if it is free.
-    pub(crate) fn extend(&mut self, block: Block, units: usize) -> bool {
-        let (index, next) = (block / REGION_WORDS, block % REGION_WORDS / UNIT_WORDS + units);
-        if next >= UNITS_PER_REGION || self.regions[index].free & 1 << next == 0 {
+    /// A block that ends at or before unit `limit`, if there is a hole for it.
+    pub(crate) fn allocate_below(&mut self, limit: usize, units: usize) -> Option<Block> {
+        if self.holes < units {
+            return None;
+        }
+        let last = limit.div_ceil(64).min(self.free.len());
+        let found = (self.first_free..last).find_map(|word| {
+            let next = self.free.get(word + 1).copied().unwrap_or(0);
+            let pair = u128::from(next) << 64 | u128::from(self.free[word]);
+            first_run(pair, units).map(|start| word * 64 + start)
+        });
+        let start = found.filter(|start| start + units <= limit)?;
+        self.mark(start, units, false);
+        self.holes -= units;
+        while self.free.get(self.first_free) == Some(&0) {
+            self.first_free += 1;
+        }
+        Some(start * UNIT_WORDS)
+    }
+
+    /// Takes the unit behind a block as well, if that is free.
+    pub(crate) fn extend(&mut self, words: &Words, block: Block, units: usize) -> bool {
+        let next = block / UNIT_WORDS + units;
+        if next == self.end && (next + 1) * UNIT_WORDS <= words.len() / 2 {
+            self.grow_to(next + 1);
+            return true;
+        }
+        if next >= self.end || self.free[next / 64] >> (next % 64) & 1 == 0 {
             return false;
         }
-        self.take(index, next, 1);
+        self.mark(next, 1, false);
+        self.holes -= 1;
         true
     }
 
     /// Gives a block, or the tail of one, back.
     pub(crate) fn free(&mut self, words: &Words, block: Block, units: usize) {
-        let (mut index, start) = (block / REGION_WORDS, block % REGION_WORDS / UNIT_WORDS);
-        let mut left = units;
-        let mut start = start;
-        while left > 0 {
-            // A directory larger than a region owns whole regions, the unused end of the last one included.
-            let here = if units > UNITS_PER_REGION { UNITS_PER_REGION } else { left };
-            self.give_back(index, start, here);
-            if self.regions[index].free == u64::MAX {
-                self.discard(words, index);
-            }
-            left = left.saturating_sub(here);
-            index += 1;
-            start = 0;
+        let start = block / UNIT_WORDS;
+        self.mark(start, units, true);
+        self.holes += units;
+        self.first_free = self.first_free.min(start / 64);
+        if start + units == self.end {
+            self.lower_end();
+            self.discard_behind(words);
         }
+    }
+
+    /// Whether so much lies free between segments that they should move together.
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.holes > self.end / 8 + 8
+    }
+
+    /// The first hole: where it starts and how long it is, in units.
+    pub(crate) fn first_hole(&self) -> Option<(usize, usize)> {
+        let word = (self.first_free..self.free.len()).find(|word| self.free[*word] != 0)?;
+        let start = word * 64 + self.free[word].trailing_zeros() as usize;
+        let is_free = |unit: &usize| self.free[unit / 64] >> (unit % 64) & 1 != 0;
+        Some((start, (start..self.end).take_while(is_free).count()))
+    }
+
+    /// Notes that the block of `units` behind the first hole was moved down to its start.
+    pub(crate) fn slid(&mut self, words: &Words, (start, len): (usize, usize), units: usize) {
+        self.mark(start, units.min(len), false);
+        self.mark(start + units.max(len), units.min(len), true);
+        if start + len + units == self.end {
+            self.lower_end();
+            self.discard_behind(words);
+        }
+    }
+
+    /// A directory of `len` words, a power of two. Its words hold anything.
+    pub(crate) fn allocate_directory(&mut self, words: &Words, len: usize) -> Result<Block, Full> {
+        let (class, pages) = directory_class(len);
+        if let Some(block) = self.directories.get_mut(class).and_then(Vec::pop) {
+            self.count_directory(pages, true);
+            return Ok(block);
+        }
+        let block = words.len() / 2 + self.directories_end;
+        if block + pages * PAGE_WORDS > words.len() {
+            return Err(Full);
+        }
+        self.directories_end += pages * PAGE_WORDS;
+        self.count_directory(pages, true);
+        Ok(block)
+    }
+
+    pub(crate) fn free_directory(&mut self, words: &Words, block: Block, len: usize) {
+        let (class, pages) = directory_class(len);
+        words.discard(block..block + pages * PAGE_WORDS);
+        self.count_directory(pages, false);
+        if self.directories.len() <= class {
+            self.directories.resize(class + 1, Vec::new());
+        }
+        self.directories[class].push(block);
     }
 
     /// Frees everything.
     pub(crate) fn clear(&mut self, words: &Words) {
-        for index in 0..self.regions.len() {
-            self.discard(words, index);
-        }
-        self.regions.clear();
-        self.first_free = 0;
+        self.usage.sub((self.pages + self.directory_pages) * PAGE);
+        words.discard(0..self.pages * PAGE_WORDS);
+        words.discard(words.len() / 2..words.len() / 2 + self.directories_end);
+        *self = Units::new(self.usage.clone());
     }
 
-    fn take(&mut self, index: usize, start: usize, units: usize) -> Block {
-        let region = &mut self.regions[index];
-        region.free &= !(mask(units) << start);
-        let end = (start + units) as u32;
-        if end > region.touched {
-            let pages = end.div_ceil(UNITS_PER_PAGE) - region.touched.div_ceil(UNITS_PER_PAGE);
-            self.usage.add(pages as usize * PAGE);
-            region.touched = end;
-        }
-        while self.regions.get(self.first_free).is_some_and(|region| region.free == 0) {
-            self.first_free += 1;
-        }
-        index * REGION_WORDS + start * UNIT_WORDS
+    /// Bytes touched, of them bytes in holes.
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        ((self.pages + self.directory_pages) * PAGE, self.holes * UNIT_BYTES)
     }
 
-    fn give_back(&mut self, index: usize, start: usize, units: usize) {
-        self.regions[index].free |= mask(units) << start;
-        self.first_free = self.first_free.min(index);
-    }
-
-    fn discard(&mut self, words: &Words, index: usize) {
-        let region = &mut self.regions[index];
-        let pages = std::mem::take(&mut region.touched).div_ceil(UNITS_PER_PAGE) as usize;
-        if pages > 0 {
+    fn count_directory(&mut self, pages: usize, is_taken: bool) {
+        if is_taken {
+            self.usage.add(pages * PAGE);
+            self.directory_pages += pages;
+        } else {
             self.usage.sub(pages * PAGE);
-            words.discard(index * REGION_WORDS..(index + 1) * REGION_WORDS);
+            self.directory_pages -= pages;
         }
     }
 
-    fn allocate_regions(&mut self, words: &Words, count: usize) -> Result<Block, Full> {
-        let index = self.regions.len();
-        if (index + count) * REGION_WORDS > words.len() {
-            return Err(Full);
+    fn grow_to(&mut self, end: usize) {
+        self.end = end;
+        self.free.resize(end.div_ceil(64), 0);
+        let pages = (end * UNIT_BYTES).div_ceil(PAGE);
+        if pages > self.pages {
+            self.usage.add((pages - self.pages) * PAGE);
+            self.pages = pages;
         }
-        let touched = if count > 1 { UNITS_PER_REGION as u32 } else { 0 };
-        self.regions.extend((0..count).map(|_| Region { free: 0, touched }));
-        self.usage.add(count * (touched.div_ceil(UNITS_PER_PAGE) as usize) * PAGE);
-        Ok(index * REGION_WORDS)
+    }
+
+    fn mark(&mut self, start: usize, units: usize, is_free: bool) {
+        for unit in start..start + units {
+            let bit = 1 << (unit % 64);
+            if is_free {
+                self.free[unit / 64] |= bit;
+            } else {
+                self.free[unit / 64] &= !bit;
+            }
+        }
+    }
+
+    fn lower_end(&mut self) {
+        while self.end > 0 {
+            let last = self.end - 1;
+            // Free bits at the top of the last word, below the end.
+            let trailing = (self.free[last / 64] << (63 - last % 64)).leading_ones() as usize;
+            let trailing = trailing.min(last % 64 + 1);
+            if trailing == 0 {
+                break;
+            }
+            self.mark(self.end - trailing, trailing, false);
+            self.end -= trailing;
+            self.holes -= trailing;
+        }
+        self.free.truncate(self.end.div_ceil(64));
+        self.first_free = self.first_free.min(self.free.len());
+    }
+
+    fn discard_behind(&mut self, words: &Words) {
+        let needed = (self.end * UNIT_BYTES).div_ceil(PAGE);
+        if self.pages > needed + SPARE_PAGES + needed / 16 {
+            words.discard(needed * PAGE_WORDS..self.pages * PAGE_WORDS);
+            self.usage.sub((self.pages - needed) * PAGE);
+            self.pages = needed;
+        }
     }
 }
 
-fn mask(units: usize) -> u64 {
-    if units == UNITS_PER_REGION { u64::MAX } else { (1 << units) - 1 }
+fn directory_class(len: usize) -> (usize, usize) {
+    let pages = len.div_ceil(PAGE_WORDS).next_power_of_two();
+    (pages.ilog2() as usize, pages)
 }
 
-/// Position of the lowest run of `len` set bits.
-fn first_run(bits: u64, len: usize) -> Option<usize> {
+/// Position below 64 of the lowest run of `len` set bits.
+fn first_run(bits: u128, len: usize) -> Option<usize> {
     let mut starts = bits;
     let mut covered = 1;
     while covered < len {
@@ -146,5 +254,6 @@ fn first_run(bits: u64, len: usize) -> Option<usize> {
         starts &= starts >> step;
         covered += step;
     }
+    let starts = starts as u64;
     (starts != 0).then(|| starts.trailing_zeros() as usize)
 }

@@ -2,8 +2,8 @@
 //!
 //! After deletes and overwrites a class may hold many runs with few entries each. [`Slab::victim`] says when that costs too
 //! much and which run to empty; here its entries are copied to other runs of the class and their references replaced in the
-//! index. One run per change at most, so no change pays for more than 32 KiB of copying, and a class never keeps more than
-//! a third above what its entries need (and two runs).
+//! index. One run per change at most, so no change pays for more than 32 KiB of copying, and a class keeps at most a
+//! quarter above what its entries need (or one run). The index is compacted at the same occasion, a segment per change.
 
 use super::{Latched, index};
 use crate::entry::Layout;
@@ -18,6 +18,10 @@ impl Latched<'_> {
     pub(super) fn settle(&mut self) {
         if let Some(class) = self.data.sparse_class.take() {
             self.compact(class);
+        }
+        if self.data.index.is_sparse() {
+            let roots = self.stripe.tables.iter().map(|table| &table.root);
+            self.data.index.compact(&self.stripe.words, roots);
         }
     }
 

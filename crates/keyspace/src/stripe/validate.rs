@@ -17,7 +17,7 @@ impl Latched<'_> {
                 continue;
             };
             let (mut len, mut expires) = (0, 0);
-            directory.for_each_segment(words, |part| {
+            directory.for_each_segment(words, |part, _| {
                 for slot in part.slots(words) {
                     assert!(named.insert(slot.reference), "slot {} is named twice", slot.reference);
                     let bytes = self.data.slab.at(slot.reference);

@@ -1,9 +1,9 @@
 //! Walks over a latched stripe: SCAN, every key, a random key, the search for expired keys.
 
 use super::{Latched, bump, index};
+use crate::index::Entries;
 use crate::index::bucket::{self, Slot};
 use crate::index::segment::{Segment, bucket_at};
-use crate::index::{Directory, Entries};
 use crate::{Db, Entry};
 
 /// Where the search for expired keys of a stripe goes on.
@@ -68,7 +68,7 @@ impl Latched<'_> {
 
     pub(crate) fn for_each(&mut self, db: Db, now_ms: u64, visit: &mut impl FnMut(&[u8], Entry<'_>)) {
         if let Some(directory) = index::directory(&self.table(db).root) {
-            directory.for_each_segment(&self.stripe.words, |segment| {
+            directory.for_each_segment(&self.stripe.words, |segment, _| {
                 self.visit_all(segment.slots(&self.stripe.words), now_ms, visit);
             });
         }
@@ -184,17 +184,5 @@ impl Latched<'_> {
             bump(&self.stripe.expired, 1);
         }
         (seen, over.len())
-    }
-}
-
-impl Directory {
-    /// Every segment once, in the order of the hash.
-    pub(crate) fn for_each_segment(self, words: &crate::memory::Words, mut visit: impl FnMut(Segment)) {
-        let mut prefix = 0;
-        while prefix < 1 << self.depth {
-            let segment = self.segment(words, prefix);
-            visit(segment);
-            prefix += 1 << (self.depth - segment.depth);
-        }
     }
 }

@@ -12,8 +12,10 @@ use crate::slab::{SLOT_MAX, class_of};
 use crate::{Db, Expiry, Full, Key, Owned};
 use std::sync::atomic::Ordering;
 
-/// Removals between two looks at whether a segment became sparse.
-const REMOVALS_PER_LOOK: u32 = 64;
+/// Removals from buckets that are nearly empty between two looks at whether a segment became sparse.
+const REMOVALS_PER_LOOK: u32 = 8;
+/// Keys left in a bucket that make it nearly empty: a segment of the usual fill has few such buckets.
+const FEW_KEYS: u32 = 4;
 
 /// A value on its way in: copied when it fits into a slot, moved when it does not.
 enum Incoming<'v> {
@@ -363,11 +365,11 @@ impl Latched<'_> {
             ValuePlace::Inline(..) => Vec::new(),
         };
         let (words, table) = (&self.stripe.words, self.table(db));
-        place.clear(words);
+        let left = place.clear(words);
         self.free_slot(place.reference);
         bump(&table.len, -1);
         bump(&table.expires, -i64::from(layout.has_expiry()));
-        self.data.removals += 1;
+        self.data.removals += u32::from(left <= FEW_KEYS);
         if self.data.removals >= REMOVALS_PER_LOOK {
             self.data.removals = 0;
             // A segment that finds no room to be laid out smaller stays as it is: nothing is lost.
@@ -406,7 +408,7 @@ impl Latched<'_> {
     fn references(&self, db: Db) -> Vec<u32> {
         let mut references = Vec::new();
         let Some(directory) = index::directory(&self.table(db).root) else { return references };
-        directory.for_each_segment(&self.stripe.words, |segment| {
+        directory.for_each_segment(&self.stripe.words, |segment, _| {
             references.extend(segment.slots(&self.stripe.words).map(|slot| slot.reference));
         });
         references
