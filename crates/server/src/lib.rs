@@ -26,3 +26,4 @@ mod worker;
 
 pub use config::{Config, ConfigError, OutputLimit, Schedule, Sources};
 pub use server::Server;
+pub use table::commands_page;

@@ -1,6 +1,9 @@
 //! The command table: every row of every group, found by name.
 
 pub(crate) mod listing;
+#[cfg(test)]
+mod oracle;
+mod page;
 pub(crate) mod remarks;
 pub(crate) mod syntax;
 
@@ -31,4 +34,9 @@ static BY_NAME: LazyLock<HashMap<&'static str, &'static Command>> =
 pub(crate) fn find(name: &[u8]) -> Option<&'static Command> {
     let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
     BY_NAME.get(name.as_str()).copied()
+}
+
+/// The compatibility page as Markdown: every command with its cost and where it differs from Redis.
+pub fn commands_page() -> String {
+    page::page()
 }

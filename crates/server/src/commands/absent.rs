@@ -10,7 +10,7 @@ use crate::error::Error;
 
 const ADMIN: &[&str] = &["admin", "slow", "dangerous"];
 const REPLICATION: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE).union(Flags::NO_ASYNC_LOADING);
-const ROLE: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST);
+const ROLE: Flags = Flags::NOSCRIPT.union(Flags::LOADING).union(Flags::STALE).union(Flags::FAST);
 
 pub(crate) static ROWS: &[Command] = &[
     Command::new("cluster", -2, cluster).group(Group::Cluster, &["slow"]).docs(

@@ -45,9 +45,10 @@ pub(crate) static ROWS: &[Command] = &[
     write("bitfield", -2, field::bit_field).keys(Keys::one(KeyAccess::ReadWriteAccessUpdateVariable)).docs(
         "3.2.0",
         "O(1) for each operation.",
-        "key [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] SET encoding offset value | \
-         INCRBY encoding offset increment [GET encoding offset | [OVERFLOW WRAP | SAT | FAIL] \
-         SET encoding offset value | INCRBY encoding offset increment ...]]",
+        "key [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] \
+         <SET encoding offset value | INCRBY encoding offset increment> \
+         [GET encoding offset | [OVERFLOW <WRAP | SAT | FAIL>] \
+         <SET encoding offset value | INCRBY encoding offset increment> ...]]",
         "Reads, writes and counts in integers of any width inside a string.",
     ),
     fast_read("bitfield_ro", -2, field::bit_field_read_only).docs(

@@ -1,7 +1,7 @@
 //! COMMAND: the table as clients ask for it. INFO and DOCS have files of their own.
 
 mod docs;
-mod info;
+pub(crate) mod info;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +9,7 @@ use crate::call::Call;
 use crate::command::{Command, Flags, Group, Keys, Reach};
 use crate::commands::container;
 use crate::error::{self, Error};
+use crate::glob::{self, Case};
 use crate::table::listing::{self, Listed};
 use scrubjay_resp::Reply;
 
@@ -142,6 +143,7 @@ fn filtered(kind: &[u8], wanted: &[u8]) -> Result<Vec<Listed>, Error> {
     let all = listing::rows_and_subcommands();
     Ok(match kind.to_ascii_lowercase().as_slice() {
         b"module" => Vec::new(),
+        b"pattern" => all.filter(|one| glob::matches(wanted, one.full_name.as_bytes(), Case::Ignored)).collect(),
         b"aclcat" => all.filter(|one| is_in_category(one.row, wanted)).collect(),
         _ => return Err(error::SYNTAX),
     })

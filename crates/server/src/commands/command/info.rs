@@ -6,7 +6,7 @@ use crate::table::remarks;
 use scrubjay_resp::Reply;
 
 /// Every command.
-pub(super) fn all(reply: &mut Reply<'_>) {
+pub(crate) fn all(reply: &mut Reply<'_>) {
     let rows: Vec<Listed> = listing::rows().collect();
     reply.array(rows.len());
     for listed in &rows {
