@@ -1,7 +1,39 @@
 //! The session of one client: what commands may ask and change about the connection that they came by.
+//!
+//! Owned by the connection, so only its worker sees it. What other threads may see is copied to the [`ClientHandle`] by
+//! [`Client::publish`]. It knows nothing of sockets and buffers.
 
+mod transaction;
+
+pub(crate) use transaction::{Opened, OpenedRequest, Queued, Transaction};
+
+use crate::registry::{ClientHandle, HandleFlags};
+use crate::server::Shared;
 use scrubjay_keyspace::Db;
 use scrubjay_resp::Protocol;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What CLIENT REPLY asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ReplyMode {
+    #[default]
+    On,
+    Off,
+    /// The reply of the next command is left out.
+    SkipNext,
+}
+
+/// Why a client waits, and what ends it. See [`crate::call::Call::park`].
+#[derive(Debug)]
+pub(crate) struct Parked {
+    /// Unix milliseconds; `None` waits for ever.
+    pub(crate) deadline_ms: Option<u64>,
+    /// What the client is answered at the deadline. Empty for a request that is held back by CLIENT PAUSE: it is run again.
+    pub(crate) timeout_reply: Vec<u8>,
+    /// Held back by CLIENT PAUSE rather than by a command of its own.
+    pub(crate) is_paused: bool,
+}
 
 /// The session of one client.
 pub(crate) struct Client {
@@ -13,17 +45,56 @@ pub(crate) struct Client {
     pub(crate) name: Vec<u8>,
     /// Set by QUIT, SHUTDOWN and CLIENT KILL of oneself: closed once the output is sent.
     pub(crate) close_after_reply: bool,
+    pub(crate) reply_mode: ReplyMode,
+    /// Between MULTI and EXEC.
+    pub(crate) transaction: Option<Transaction>,
+    /// Waits for something: no further request is run. Not to be set inside EXEC.
+    pub(crate) parked: Option<Parked>,
+    /// EXEC is running: nothing may park.
+    pub(crate) is_in_exec: bool,
+    /// What other threads see of this client.
+    pub(crate) handle: Arc<ClientHandle>,
 }
 
 impl Client {
-    pub(crate) fn new(id: u64) -> Client {
+    /// The session of a connection that was just accepted.
+    pub(crate) fn of(handle: Arc<ClientHandle>) -> Client {
         Client {
-            id,
+            id: handle.id,
             db: Db(0),
             protocol: Protocol::Resp2,
             is_authenticated: true,
             name: Vec::new(),
             close_after_reply: false,
+            reply_mode: ReplyMode::On,
+            transaction: None,
+            parked: None,
+            is_in_exec: false,
+            handle,
         }
+    }
+
+    /// A session without a connection.
+    pub(crate) fn new(id: u64) -> Client {
+        Client::of(Arc::new(ClientHandle::detached(id)))
+    }
+
+    /// Ends the session: nothing of it may stay behind in what all threads share.
+    pub(crate) fn leave(&mut self, shared: &Shared, slot: u32) {
+        let _ = (shared, slot);
+        self.transaction = None;
+    }
+
+    /// Copies what other threads may ask for to the handle.
+    #[inline]
+    pub(crate) fn publish(&self) {
+        let handle = &self.handle;
+        handle.db.store(self.db.0, Ordering::Relaxed);
+        handle.protocol.store(if self.protocol == Protocol::Resp3 { 3 } else { 2 }, Ordering::Relaxed);
+        let queued = self.transaction.as_ref().map_or(-1, |open| i32::try_from(open.queued.len()).unwrap_or(i32::MAX));
+        handle.queued_len.store(queued, Ordering::Relaxed);
+        handle.set_flag(HandleFlags::MULTI, queued >= 0);
+        handle.set_flag(HandleFlags::BLOCKED, self.parked.as_ref().is_some_and(|parked| !parked.is_paused));
+        handle.set_flag(HandleFlags::CLOSE_AFTER_REPLY, self.close_after_reply);
     }
 }

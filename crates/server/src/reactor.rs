@@ -1,54 +1,87 @@
-//! The simplest reactor that works: a thread per connection. The real one takes its place.
+//! The reactor: one thread per core, each with its own poll, its own connections and run to completion.
+//!
+//! The life of a batch: [`poll`] says which sockets are ready, [`turn`] reads them ([`input`]), parses requests into a
+//! [`window`], which looks rows up, prefetches and runs them, and writes each connection once ([`output`]). [`accept`] gives
+//! new connections to the thread with the fewest, by [`mailbox`]. Only `poll` and `accept` know what a socket is.
+//! **Invariant:** a connection is touched by its own thread only.
 
-use crate::client::Client;
-use crate::exec;
+pub(crate) mod accept;
+mod buffers;
+mod connection;
+mod input;
+pub(crate) mod mailbox;
+mod output;
+mod poll;
+#[cfg(test)]
+mod tests;
+mod tick;
+mod turn;
+mod window;
+
 use crate::server::Shared;
-use crate::worker::Worker;
-use scrubjay_resp::{Limits, Parser, Progress};
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use accept::Acceptor;
+use mailbox::Mailbox;
+use poll::Poller;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use turn::Thread;
 
-pub(crate) fn start(address: SocketAddr, shared: Arc<Shared>) -> std::io::Result<SocketAddr> {
-    let listener = TcpListener::bind(address)?;
-    let address = listener.local_addr()?;
-    std::thread::spawn(move || {
-        for (id, stream) in (1..).zip(listener.incoming().flatten()) {
-            let shared = Arc::clone(&shared);
-            std::thread::spawn(move || serve(id, stream, &shared));
-        }
-    });
-    Ok(address)
+/// The running threads.
+pub(crate) struct Reactor {
+    threads: Vec<JoinHandle<()>>,
 }
 
-fn serve(id: u64, mut stream: TcpStream, shared: &Shared) -> Option<()> {
-    let (mut client, mut worker, mut parser) = (Client::new(id), Worker::default(), Parser::default());
-    let (mut input, mut out, mut spans) = (Vec::new(), Vec::new(), Vec::new());
-    let mut chunk = vec![0; 64 << 10];
-    while !client.close_after_reply {
-        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
-        input.extend_from_slice(&chunk[..read]);
-        let mut start = 0;
-        while start < input.len() {
-            spans.clear();
-            match parser.next(&mut input, start, &Limits::default(), &mut spans) {
-                Ok(Progress::Complete { end }) => {
-                    let args: Vec<&[u8]> =
-                        spans.iter().map(|span| &input[span.start as usize..][..span.len as usize]).collect();
-                    exec::run(shared, &mut worker, &mut client, &args, &mut out);
-                    start = end;
-                }
-                Ok(Progress::Incomplete { .. }) => break,
-                Err(error) => {
-                    out.extend_from_slice(format!("-{error}\r\n").as_bytes());
-                    client.close_after_reply = true;
-                    break;
-                }
-            }
+impl Reactor {
+    /// Binds the listeners and starts a thread per worker of `shared`. Returns the TCP addresses that it listens on.
+    pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<(Reactor, Vec<SocketAddr>)> {
+        let mut pollers = Vec::new();
+        let mut mailboxes = Vec::new();
+        for _ in &shared.workers {
+            let poller = Poller::new()?;
+            mailboxes.push(Arc::new(Mailbox::new(poller.waker()?)));
+            pollers.push(poller);
         }
-        input.drain(..start);
-        stream.write_all(&out).ok()?;
-        out.clear();
+        shared.registry.connect(mailboxes.clone());
+        let acceptor = Acceptor::bind(shared, &mailboxes)?;
+        let addresses = acceptor.addresses();
+        let mut acceptor = Some(acceptor);
+        let cores = cores_to_pin(pollers.len());
+        let mut threads = Vec::new();
+        for ((slot, poller), mailbox) in (0_u32..).zip(pollers).zip(mailboxes) {
+            let thread = Thread::new(Arc::clone(shared), slot, poller, mailbox, acceptor.take())?;
+            let core = cores.get(slot as usize).copied();
+            let run = move || {
+                core.into_iter().for_each(pin);
+                thread.run();
+            };
+            threads.push(std::thread::Builder::new().name(format!("worker-{slot}")).spawn(run)?);
+        }
+        Ok((Reactor { threads }, addresses))
     }
-    Some(())
+
+    /// Waits until every thread has ended.
+    pub(crate) fn join(self) -> io::Result<()> {
+        let ended: Vec<_> = self.threads.into_iter().map(JoinHandle::join).collect();
+        match ended.into_iter().all(|ended| ended.is_ok()) {
+            true => Ok(()),
+            false => Err(io::Error::other("a worker thread ended in a panic")),
+        }
+    }
+}
+
+/// The cores to pin `threads` threads to: none unless there is exactly one for each, since with fewer threads than cores the
+/// scheduler knows better where the clients run.
+fn cores_to_pin(threads: usize) -> Vec<usize> {
+    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
+    let cores: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
+    if cores.len() == threads && threads > 1 { cores } else { Vec::new() }
+}
+
+fn pin(core: usize) {
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(core);
+    // Not allowed in some containers; the thread then runs where it may.
+    let _ = rustix::thread::sched_setaffinity(None, &cores);
 }

@@ -8,7 +8,11 @@ use std::time::Duration;
 /// Starts a server with these settings on a free port.
 pub(crate) fn serve(settings: &[(&str, &str)]) -> SocketAddr {
     let settings = settings.iter().copied().chain([("bind", "127.0.0.1:0")]);
-    Server::start(Config::with(settings).unwrap()).unwrap().address
+    let server = Server::start(Config::with(settings).unwrap()).unwrap();
+    let address = server.address().unwrap();
+    // It serves until the process of the tests ends.
+    std::mem::forget(server);
+    address
 }
 
 /// One connection. A reply that does not come within seconds fails the test.

@@ -1,12 +1,19 @@
 //! What belongs to one thread: its slot in the keyspace, its counters.
 
-/// The state of one reactor thread.
-#[derive(Default)]
+use crate::stats::WorkerStats;
+use std::sync::Arc;
+
+/// The state of one reactor thread that commands may touch.
 pub(crate) struct Worker {
-    /// Slot of this thread at the keyspace's gate.
+    /// Slot of this thread at the keyspace's gate, and its index among the workers.
     pub(crate) slot: u32,
-    /// Reads that found their key.
-    pub(crate) keyspace_hits: u64,
-    /// Reads that did not.
-    pub(crate) keyspace_misses: u64,
+    /// Counters that only this thread writes.
+    pub(crate) stats: Arc<WorkerStats>,
+}
+
+impl Worker {
+    /// A worker with counters of its own.
+    pub(crate) fn new(slot: u32) -> Worker {
+        Worker { slot, stats: Arc::new(WorkerStats::new()) }
+    }
 }

@@ -248,8 +248,8 @@ pub(crate) static ROWS: &[Command] = &[
 fn look<'c>(call: &'c mut Call<'_>, key: &Key<'_>) -> Option<Entry<'c>> {
     let entry = call.held.peek(call.client.db, key);
     match entry {
-        Some(_) => call.worker.keyspace_hits += 1,
-        None => call.worker.keyspace_misses += 1,
+        Some(_) => call.worker.stats.keyspace_hits.add(1),
+        None => call.worker.stats.keyspace_misses.add(1),
     }
     entry
 }

@@ -1,0 +1,150 @@
+//! What a thread does every 100 ms: active expiry, idle clients, deadlines, gauges, rates.
+
+use super::turn::{Thread, answer};
+use crate::clock::Clock;
+use crate::stats;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+const TICK: Duration = Duration::from_millis(100);
+/// Ticks between two looks at every connection.
+const TICKS_PER_SWEEP: u32 = 10;
+/// Entries looked at before the time is checked again.
+const EXPIRE_ENTRIES: usize = 200;
+/// How long a tick expires while it finds much, and how long it does at least.
+const EXPIRE_MAX: Duration = Duration::from_millis(10);
+
+/// When the next tick is due.
+pub(super) struct Ticks {
+    next: Instant,
+    count: u32,
+}
+
+impl Ticks {
+    pub(super) fn new(clock: &Clock) -> Ticks {
+        Ticks { next: clock.instant() + TICK, count: 0 }
+    }
+}
+
+impl Thread {
+    /// How long the poll may wait: until the next tick or the next deadline.
+    pub(super) fn timeout(&self) -> Duration {
+        let until_tick = self.ticks.next.saturating_duration_since(self.shared.clock.instant());
+        let deadline = |place: &usize| {
+            let connection = self.connections.get(*place)?.as_ref()?;
+            connection.client.parked.as_ref()?.deadline_ms
+        };
+        match self.parked.iter().filter_map(deadline).min() {
+            Some(deadline_ms) => {
+                until_tick.min(Duration::from_millis(deadline_ms.saturating_sub(self.shared.clock.now_ms())))
+            }
+            None => until_tick,
+        }
+    }
+
+    /// Ends waits whose time is over; does what is due when a tick is.
+    pub(super) fn tick(&mut self) {
+        if !self.parked.is_empty() {
+            self.end_waits();
+        }
+        let now = self.shared.clock.instant();
+        if now < self.ticks.next {
+            return;
+        }
+        self.ticks.next = now + TICK;
+        self.ticks.count = self.ticks.count.wrapping_add(1);
+        self.expire(now);
+        if self.ticks.count % TICKS_PER_SWEEP == 1 {
+            self.sweep();
+        }
+        if self.worker.slot == 0 {
+            let workers = &self.shared.workers;
+            let commands = stats::sum(workers, |worker| &worker.commands);
+            let input = stats::sum(workers, |worker| &worker.input_bytes);
+            let output = stats::sum(workers, |worker| &worker.output_bytes);
+            self.shared.rates.sample(self.now_ms, [commands, input, output]);
+        }
+        self.gauge();
+    }
+
+    fn end_waits(&mut self) {
+        for place in std::mem::take(&mut self.parked) {
+            let Some(Some(connection)) = self.connections.get_mut(place) else { continue };
+            let Some(parked) = &connection.client.parked else {
+                self.enqueue(place);
+                continue;
+            };
+            if parked.deadline_ms.is_none_or(|deadline_ms| deadline_ms > self.now_ms) {
+                self.parked.push(place);
+                continue;
+            }
+            if parked.is_paused {
+                connection.client.parked = None;
+            } else {
+                answer(connection, &mut self.buffers, |timeout_reply| timeout_reply);
+            }
+            self.enqueue(place);
+        }
+    }
+
+    /// Runs what CLIENT PAUSE held back; what is still held back parks again.
+    pub(super) fn release_held_back(&mut self) {
+        for place in self.parked.clone() {
+            if let Some(Some(connection)) = self.connections.get_mut(place)
+                && connection.client.parked.take_if(|parked| parked.is_paused).is_some()
+            {
+                self.parked.retain(|parked| *parked != place);
+                self.enqueue(place);
+            }
+        }
+    }
+
+    /// Removes keys whose time is over: more while many of those looked at were.
+    fn expire(&mut self, start: Instant) {
+        let is_off = !self.shared.is_active_expire_on.load(Ordering::Relaxed);
+        if is_off || self.shared.pause.is_active(self.now_ms) {
+            return;
+        }
+        let slots = u32::try_from(self.shared.workers.len()).unwrap_or(1);
+        loop {
+            let (seen, removed) =
+                self.shared.keyspace.expire_some(self.worker.slot, slots, self.now_ms, EXPIRE_ENTRIES);
+            if removed * 4 < seen.max(1) {
+                return;
+            }
+            if self.shared.clock.instant() - start > EXPIRE_MAX {
+                return self.worker.stats.expire_time_cap_reached.add(1);
+            }
+        }
+    }
+
+    /// Looks at every connection: idle ones are closed, and so are those that stay above the soft output limit.
+    fn sweep(&mut self) {
+        let idle_ms = self.shared.idle_timeout_ms();
+        for place in 0..self.connections.len() {
+            let Some(Some(connection)) = self.connections.get_mut(place) else { continue };
+            let last_ms = connection.client.handle.last_active_ms.load(Ordering::Relaxed);
+            let is_idle =
+                connection.client.parked.is_none() && idle_ms != 0 && self.now_ms.saturating_sub(last_ms) > idle_ms;
+            if is_idle || connection.output.breaks(self.output_limit, self.now_ms) {
+                self.close(place);
+            }
+        }
+        if let Some(acceptor) = &mut self.acceptor {
+            acceptor.look_again();
+        }
+    }
+
+    /// Publishes how much the buffers take and how many clients wait.
+    fn gauge(&mut self) {
+        let mut bytes = self.buffers.len_bytes();
+        let mut blocked = 0;
+        for connection in self.connections.iter().flatten() {
+            bytes += connection.input.capacity() + connection.output.capacity();
+            bytes += connection.client.transaction.as_ref().map_or(0, |open| open.cost);
+            blocked += u64::from(connection.client.parked.as_ref().is_some_and(|parked| !parked.is_paused));
+        }
+        self.worker.stats.buffer_bytes.set(bytes as u64);
+        self.worker.stats.blocked_clients.set(blocked);
+    }
+}

@@ -1,0 +1,98 @@
+//! A window: up to 32 requests of one or many connections, looked up, prefetched and run together.
+//!
+//! The row is looked up and the index line prefetched as soon as a request is parsed; by the time that the window is full,
+//! the first lines have come, the entries that they name are prefetched, and then everything runs in order.
+//! **Invariant:** spans point into inputs that are not moved until the window has run.
+
+use crate::dispatch::{Row, Unknown};
+use crate::server::Shared;
+use scrubjay_keyspace::{Db, KeyHash};
+use scrubjay_resp::Span;
+use smallvec::SmallVec;
+
+/// Requests of one window. Prefetches of more would push the first ones out of the line fill buffers.
+pub(super) const WINDOW: usize = 32;
+
+/// One parsed request.
+pub(super) struct Slot {
+    /// Place of its connection.
+    pub(super) connection: usize,
+    spans: (usize, usize),
+    /// Offset behind the request in its connection's input.
+    pub(super) end: usize,
+    pub(super) row: Result<&'static Row, Unknown>,
+    pub(super) first_hash: KeyHash,
+    db: Db,
+}
+
+/// Up to [`WINDOW`] parsed requests.
+#[derive(Default)]
+pub(super) struct Window {
+    pub(super) slots: Vec<Slot>,
+    pub(super) spans: Vec<Span>,
+    /// Connections whose parsing is over: written once the window has run.
+    pub(super) finishing: Vec<usize>,
+    /// The slot that runs.
+    pub(super) running: usize,
+}
+
+impl Window {
+    pub(super) fn is_full(&self) -> bool {
+        self.slots.len() >= WINDOW
+    }
+
+    /// Takes in the request whose spans were appended from `first_span` on.
+    #[inline]
+    pub(super) fn push(
+        &mut self,
+        shared: &Shared,
+        connection: usize,
+        db: Db,
+        input: &[u8],
+        first_span: usize,
+        end: usize,
+    ) {
+        let spans = self.spans.get(first_span..).unwrap_or_default();
+        let head: SmallVec<[&[u8]; 2]> = spans.iter().take(2).map(|span| bytes(input, *span)).collect();
+        let row = shared.dispatch.resolve(&head);
+        let mut first_hash = KeyHash::NONE;
+        if let Ok(row) = &row
+            && row.first_key != 0
+            && let Some(key) = spans.get(row.first_key)
+        {
+            first_hash = shared.keyspace.key(bytes(input, *key)).hash;
+            shared.keyspace.prefetch_bucket(db, first_hash);
+        }
+        self.slots.push(Slot { connection, spans: (first_span, self.spans.len()), end, row, first_hash, db });
+    }
+
+    /// Second step: prefetches the entries of all keys.
+    #[inline]
+    pub(super) fn prefetch(&self, shared: &Shared) {
+        for slot in &self.slots {
+            if slot.first_hash != KeyHash::NONE {
+                shared.keyspace.prefetch_entry(slot.db, slot.first_hash);
+            }
+        }
+    }
+
+    /// The arguments of a slot.
+    #[inline]
+    pub(super) fn args<'i>(&self, slot: &Slot, input: &'i [u8]) -> SmallVec<[&'i [u8]; 8]> {
+        let spans = self.spans.get(slot.spans.0..slot.spans.1).unwrap_or_default();
+        spans.iter().map(|span| bytes(input, *span)).collect()
+    }
+
+    /// Makes room for the next window.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.spans.clear();
+        self.running = 0;
+    }
+}
+
+#[inline]
+fn bytes(input: &[u8], span: Span) -> &[u8] {
+    let start = span.start as usize;
+    input.get(start..start + span.len as usize).unwrap_or_default()
+}
