@@ -18,6 +18,7 @@ pub(crate) enum Address {
 /// Ours, in this process. It runs on until the process ends.
 pub(crate) struct Ours {
     pub(crate) address: Address,
+    _server: Server,
     _dir: TempDir,
 }
 
@@ -45,7 +46,7 @@ impl Ours {
             let config = Config::with(fixed.into_iter().chain(settings.iter().copied())).unwrap();
             Server::start(config).ok()
         });
-        Ours { address: Address::Tcp(server.address), _dir: dir }
+        Ours { address: Address::Tcp(server.address().unwrap()), _server: server, _dir: dir }
     }
 
     pub(crate) fn connect(&self) -> Client {
