@@ -113,6 +113,11 @@ impl<'a> Reply<'a> {
         }
     }
 
+    /// How many, how long or where: an integer that is never negative.
+    pub fn count(&mut self, number: usize) {
+        self.length(b':', number);
+    }
+
     /// A bulk string of any bytes.
     #[inline]
     pub fn bulk(&mut self, bytes: &[u8]) {

@@ -10,5 +10,7 @@ pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod persistence;
+#[cfg(test)]
+pub(crate) mod session;
 pub(crate) mod slowlog;
 pub(crate) mod strings;

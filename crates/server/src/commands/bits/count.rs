@@ -14,7 +14,7 @@ pub(super) fn bit_count(call: &mut Call<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let value = entry.value;
-    let count = match &args[2..] {
+    let ones = match &args[2..] {
         [] => count_ones(value),
         [start, end, unit @ ..] if unit.len() <= 1 => {
             let (start, end) = (integer(start)?, integer(end)?);
@@ -27,12 +27,12 @@ pub(super) fn bit_count(call: &mut Call<'_>) -> Result<(), Error> {
         }
         _ => return Err(error::SYNTAX),
     };
-    reply.integer(count as i64);
+    reply.integer(ones.cast_signed());
     Ok(())
 }
 
 /// Bits set from bit `first` to bit `last`, both included and inside `value`.
-fn count_range(value: &[u8], first: usize, last: usize) -> u64 {
+pub(super) fn count_range(value: &[u8], first: usize, last: usize) -> u64 {
     let bytes = &value[first / 8..=last / 8];
     let before = bytes[0] & !(0xff >> (first % 8));
     let after = bytes[bytes.len() - 1] & !(0xff << (7 - last % 8));
@@ -59,7 +59,7 @@ pub(super) fn count_ones(bytes: &[u8]) -> u64 {
             *eight = carry_save(&mut fours, four[0], four[1]);
         }
         let sixteens = carry_save(&mut eights, eight[0], eight[1]);
-        total += u64::from(sixteens.count_ones());
+        total += count(sixteens);
     }
     let folded = [(total, 16), (count(eights), 8), (count(fours), 4), (count(twos), 2), (count(ones), 1)];
     let rest: u64 = blocks.remainder().iter().map(|byte| u64::from(byte.count_ones())).sum();

@@ -3,6 +3,8 @@
 //! Arguments are read twice, first to know that all are good and how long the string must be, then to do what they
 //! say: nothing is changed when one of them is bad.
 
+#![allow(clippy::cast_possible_truncation, reason = "offsets inside a byte, and fields of at most 64 bits")]
+
 use super::offset;
 use crate::arguments::{integer, is, parse_integer};
 use crate::call::Call;

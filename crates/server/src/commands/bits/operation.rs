@@ -37,7 +37,7 @@ pub(super) fn bit_op(call: &mut Call<'_>) -> Result<(), Error> {
     } else {
         call.held.insert(db, &key, Owned { value: result, expires_at_ms: None, is_raw: true, idle_seconds: 0 })?;
     }
-    call.reply.integer(len as i64);
+    call.reply.count(len);
     Ok(())
 }
 

@@ -67,7 +67,10 @@ pub(super) fn bit_pos(call: &mut Call<'_>) -> Result<(), Error> {
             found => found,
         },
     };
-    reply.integer(position.map_or(-1, |position| position as i64));
+    match position {
+        Some(position) => reply.count(position),
+        None => reply.integer(-1),
+    }
     Ok(())
 }
 

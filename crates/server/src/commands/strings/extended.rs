@@ -235,7 +235,11 @@ impl From<u64> for Big {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the halves of a 128-bit product are taken apart on purpose")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "halves of 128-bit products are taken apart on purpose; limbs are some hundreds"
+)]
 impl Big {
     fn is_zero(&self) -> bool {
         self.limbs.is_empty()
@@ -280,7 +284,11 @@ impl Big {
 
     /// Divides by `base^power` and returns whether anything was left.
     fn divide_power(&mut self, base: u64, power: u32) -> bool {
-        steps_of_27(power).fold(false, |is_sticky, step| self.divide(base.pow(step)) != 0 || is_sticky)
+        let mut is_sticky = false;
+        for step in steps_of_27(power) {
+            is_sticky |= self.divide(base.pow(step)) != 0;
+        }
+        is_sticky
     }
 
     fn shift_left(&mut self, bits: u32) {

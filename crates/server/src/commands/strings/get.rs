@@ -43,8 +43,7 @@ pub(super) fn get_set(call: &mut Call<'_>) -> Result<(), Error> {
 pub(super) fn strlen(call: &mut Call<'_>) -> Result<(), Error> {
     let key = call.key(1);
     let (entry, reply) = call.read(&key);
-    let len = entry.map_or(0, |entry| entry.value.len());
-    reply.integer(len as i64);
+    reply.count(entry.map_or(0, |entry| entry.value.len()));
     Ok(())
 }
 

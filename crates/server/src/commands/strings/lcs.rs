@@ -74,7 +74,7 @@ fn fill_row(before: &[u32], row: &mut [u32], byte: u8, b: &[u8]) {
     }
 }
 
-fn common_len(a: &[u8], b: &[u8]) -> u32 {
+pub(super) fn common_len(a: &[u8], b: &[u8]) -> u32 {
     let (mut before, mut row) = (vec![0; b.len() + 1], vec![0; b.len() + 1]);
     for byte in a {
         fill_row(&before, &mut row, *byte, b);
@@ -84,21 +84,21 @@ fn common_len(a: &[u8], b: &[u8]) -> u32 {
 }
 
 /// The answers for all prefixes of both strings.
-struct Table {
+pub(super) struct Table {
     cells: Vec<u32>,
     row_len: usize,
 }
 
 /// A stretch that both strings have in common: `len` bytes from these offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Match {
-    a: usize,
-    b: usize,
-    len: usize,
+pub(super) struct Match {
+    pub(super) a: usize,
+    pub(super) b: usize,
+    pub(super) len: usize,
 }
 
 impl Table {
-    fn new(a: &[u8], b: &[u8]) -> Result<Table, Error> {
+    pub(super) fn new(a: &[u8], b: &[u8]) -> Result<Table, Error> {
         let row_len = b.len() + 1;
         let count = row_len * (a.len() + 1);
         let mut cells = Vec::new();
@@ -120,7 +120,7 @@ impl Table {
     }
 
     /// Stretches in common, the last one first, as the walk from the end of the table meets them.
-    fn matches(&self, a: &[u8], b: &[u8], mut visit: impl FnMut(Match)) {
+    pub(super) fn matches(&self, a: &[u8], b: &[u8], mut visit: impl FnMut(Match)) {
         let (mut i, mut j) = (a.len(), b.len());
         let mut current = Match { a: 0, b: 0, len: 0 };
         while i > 0 && j > 0 {
@@ -143,7 +143,7 @@ impl Table {
         }
     }
 
-    fn sequence(&self, a: &[u8], b: &[u8]) -> Vec<u8> {
+    pub(super) fn sequence(&self, a: &[u8], b: &[u8]) -> Vec<u8> {
         let mut sequence = Vec::with_capacity(self.len() as usize);
         self.matches(a, b, |found| sequence.extend(a[found.a..found.a + found.len].iter().rev()));
         sequence.reverse();
@@ -165,11 +165,11 @@ fn answer_ranges(reply: &mut Reply<'_>, table: &Table, a: &[u8], b: &[u8], optio
         reply.array(2 + usize::from(options.shows_match_len));
         for start in [found.a, found.b] {
             reply.array(2);
-            reply.integer(start as i64);
-            reply.integer((start + found.len - 1) as i64);
+            reply.count(start);
+            reply.count(start + found.len - 1);
         }
         if options.shows_match_len {
-            reply.integer(found.len as i64);
+            reply.count(found.len);
         }
     }
     reply.bulk(b"len");

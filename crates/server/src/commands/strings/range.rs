@@ -14,14 +14,17 @@ pub(super) fn get_range(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 /// The bytes from `start` to `end`, both included; negative offsets count from the end. Whatever lies outside is left out.
-fn part(value: &[u8], start: i64, end: i64) -> &[u8] {
+pub(super) fn part(value: &[u8], start: i64, end: i64) -> &[u8] {
     if start < 0 && end < 0 && start > end {
         return &[];
     }
-    let len = value.len() as i64;
+    let Ok(len) = i64::try_from(value.len()) else { return &[] };
     let from_end = |offset: i64| if offset < 0 { (len + offset).max(0) } else { offset };
     let (start, end) = (from_end(start), from_end(end).min(len - 1));
-    if start > end { &[] } else { value.get(start as usize..=end as usize).unwrap_or_default() }
+    match (usize::try_from(start), usize::try_from(end)) {
+        (Ok(start), Ok(end)) if start <= end => value.get(start..=end).unwrap_or_default(),
+        _ => &[],
+    }
 }
 
 pub(super) fn set_range(call: &mut Call<'_>) -> Result<(), Error> {
@@ -30,14 +33,14 @@ pub(super) fn set_range(call: &mut Call<'_>) -> Result<(), Error> {
     let (key, db, patch) = (call.key(1), call.client.db, call.args[3]);
     let len = call.held.get(db, &key).map(|entry| entry.value.len());
     if patch.is_empty() {
-        call.reply.integer(len.unwrap_or_default() as i64);
+        call.reply.count(len.unwrap_or_default());
         return Ok(());
     }
     let end = checked_len(call, offset, patch.len())?;
     let len = len.unwrap_or_default().max(end);
     let value = call.held.resize(db, &key, len)?;
     value[offset..end].copy_from_slice(patch);
-    call.reply.integer(len as i64);
+    call.reply.count(len);
     Ok(())
 }
 
@@ -54,7 +57,7 @@ pub(super) fn append(call: &mut Call<'_>) -> Result<(), Error> {
             len
         }
     };
-    call.reply.integer(len as i64);
+    call.reply.count(len);
     Ok(())
 }
 
