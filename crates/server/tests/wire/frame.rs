@@ -1,7 +1,7 @@
 //! One reply as a tree, read from a stream, and the ways in which two replies may be alike.
 
 use std::fmt;
-use std::io::{BufRead, Error, ErrorKind, Read, Result};
+use std::io::{BufRead, Error, ErrorKind, Result};
 
 /// One reply. Equal frames are equal bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

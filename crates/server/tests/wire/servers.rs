@@ -15,7 +15,7 @@ pub(crate) enum Address {
     Unix(PathBuf),
 }
 
-/// Ours, in this process. It runs on until the process ends.
+/// Ours, in this process, stopped when dropped.
 pub(crate) struct Ours {
     pub(crate) address: Address,
     _server: Server,

@@ -54,8 +54,11 @@ pub(super) fn scan(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A cursor as `strtoul` reads it: a sign is allowed, and a minus wraps around.
+/// A cursor as Redis has `strtoul` read it: a sign is allowed, a minus wraps around, and nothing at all is the start.
 fn parse_cursor(text: &[u8]) -> Option<Cursor> {
+    if text.is_empty() {
+        return Some(Cursor::START);
+    }
     let (is_negative, digits) = match text {
         [b'-', digits @ ..] => (true, digits),
         [b'+', digits @ ..] => (false, digits),
