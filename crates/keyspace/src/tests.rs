@@ -1,6 +1,10 @@
 //! Tests of the keyspace through its public interface, and of its invariants.
 
+mod concurrency;
+mod limits;
+mod memory;
 mod model;
+mod walks;
 
 use crate::{Db, Held, Keyspace, Options};
 
