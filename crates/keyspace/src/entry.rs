@@ -13,6 +13,7 @@
 //! stored as Unix milliseconds in eight bytes. A small key and value with both clocks take 6 or 11 bytes of header.
 //!
 //! **Invariant:** byte 0 of a slot is 0 exactly while the slot is free, since a live entry has flag 7.
+#![allow(clippy::cast_possible_truncation, reason = "each length is written in the width that its code says")]
 
 const LIVE: u8 = 1 << 7;
 const KEY_IN_BLOB: u8 = 1 << 6;

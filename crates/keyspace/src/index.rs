@@ -18,6 +18,7 @@
 //!
 //! **Invariant:** all 2^(depth - d) directory words of a segment of depth d are equal; every key lies in the segment that its
 //! prefix names. The index knows neither keys nor values.
+#![allow(clippy::cast_possible_truncation, reason = "hashes and words are cut into fields of known widths")]
 
 pub(crate) mod bucket;
 pub(crate) mod segment;

@@ -17,6 +17,7 @@
 //!  bit 56       45 44        21 20     16 15      0
 //!     │  stripe   │   prefix   │  depth  │   tag   │
 //! ```
+#![allow(clippy::cast_possible_truncation, reason = "a cursor is cut into fields of known widths")]
 
 use crate::stripe::StripeCursor;
 

@@ -10,6 +10,10 @@
 //!
 //! **Invariant:** `live` of a run counts its slots whose first byte is not 0; a run is in the list of its class exactly while
 //! it has room.
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "runs and slots are numbered below 2^32 and 2^16 by the sizes above"
+)]
 
 use crate::Full;
 use crate::memory::{Bytes, PAGE, Usage};

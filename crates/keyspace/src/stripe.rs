@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** every live slot of the slab is named by exactly one slot of one table's index, and the index's expiry bit
 //! says whether the entry has an expiry. Whoever frees a slot has taken its reference out of the index before.
+#![allow(clippy::cast_possible_truncation, reason = "clocks and fields are cut to the widths that they are stored in")]
 
 mod compact;
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Tests of the keyspace through its public interface, and of its invariants.
+#![allow(clippy::cast_possible_truncation, reason = "test data is cut to size")]
 
 mod concurrency;
 mod limits;

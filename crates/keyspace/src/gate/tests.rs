@@ -1,5 +1,6 @@
 //! The gate under shuttle: the same source with primitives whose every step is a point where another thread may go on.
 
+#[allow(clippy::duplicate_mod, reason = "the same source over other primitives is the point")]
 #[path = "door.rs"]
 mod door;
 

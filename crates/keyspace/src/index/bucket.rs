@@ -158,7 +158,7 @@ impl Bucket<'_> {
 fn equal_lanes(word: u64, pattern: u64) -> u32 {
     let difference = word ^ pattern;
     // Bit 15 of a lane ends up set exactly where the lane is zero: no carry crosses a lane.
-    let zeros = !((difference & LANE_LOW) + LANE_LOW | difference | LANE_LOW);
+    let zeros = !(((difference & LANE_LOW) + LANE_LOW) | difference | LANE_LOW);
     // Moves bits 15, 31, 47, 63 to 0..4; the sixteen products meet in sixteen different bits.
     ((zeros >> 15).wrapping_mul(1 << 48 | 1 << 33 | 1 << 18 | 1 << 3) >> 48) as u32 & 0xF
 }

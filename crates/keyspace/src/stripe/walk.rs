@@ -131,23 +131,19 @@ impl Latched<'_> {
         let first = walk.db % databases;
         let mut db = first;
         loop {
-            if self.stripe.expires_len(Db(db)) > 0 {
-                if let Some(directory) = index::directory(&self.table(Db(db)).root) {
-                    while walk.prefix < 1 << directory.depth && seen < left {
-                        let segment = directory.segment(&self.stripe.words, walk.prefix);
-                        let covered = 1 << (directory.depth - segment.depth);
-                        let (looked, over) = self.expire_segment(Db(db), segment, now_ms);
-                        seen += looked;
-                        removed += over;
-                        walk.prefix = walk.prefix / covered * covered + covered;
-                        if over > 0 {
-                            // Removals may have joined segments; the walk goes on in the next call's directory.
-                            self.settle();
-                        }
-                    }
-                    if walk.prefix < 1 << directory.depth {
-                        break;
-                    }
+            let directory = index::directory(&self.table(Db(db)).root);
+            if let Some(directory) = directory.filter(|_| self.stripe.expires_len(Db(db)) > 0) {
+                while walk.prefix < 1 << directory.depth && seen < left {
+                    let segment = directory.segment(&self.stripe.words, walk.prefix);
+                    let covered = 1 << (directory.depth - segment.depth);
+                    let (looked, over) = self.expire_segment(Db(db), segment, now_ms);
+                    seen += looked;
+                    removed += over;
+                    walk.prefix = walk.prefix / covered * covered + covered;
+                    self.settle();
+                }
+                if walk.prefix < 1 << directory.depth {
+                    break;
                 }
             }
             walk.prefix = 0;

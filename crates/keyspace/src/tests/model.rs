@@ -1,7 +1,7 @@
 //! The keyspace against a plain map: the same operations on both, every answer compared.
 
 use super::{NOW_MS, Random, keyspace, seed};
-use crate::{Cursor, Db, Expiry, Keyspace, Owned};
+use crate::{Cursor, Db, Entry, Expiry, Held, Keyspace, Owned};
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,157 +109,179 @@ fn expiry_of(random: &mut Random, now_ms: u64) -> u64 {
     }
 }
 
-fn run(seed: u64, stripes: u32, shape: Shape) {
-    let space = keyspace(stripes);
-    let mut model = Model { dbs: vec![BTreeMap::new(); 4], now_ms: NOW_MS };
-    let mut random = Random(seed);
-    for step in 0..shape.steps {
-        let operation = pick(&mut random, shape);
-        let db = Db(if random.below(10) == 0 { random.below(4) as u16 } else { 0 });
-        let key = key_of(&mut random, shape);
-        apply(&space, &mut model, &mut random, shape, operation, db, &key);
-        if step % (shape.steps / 20).max(1) == 0 {
-            space.validate();
-            compare(&space, &model);
-        }
-    }
-    space.validate();
-    compare(&space, &model);
+struct Run {
+    space: Keyspace,
+    model: Model,
+    random: Random,
+    shape: Shape,
 }
 
-fn apply(
-    space: &Keyspace,
-    model: &mut Model,
-    random: &mut Random,
-    shape: Shape,
-    operation: Operation,
-    db: Db,
-    bytes: &[u8],
-) {
-    let key = space.key(bytes);
-    let now_ms = model.now_ms;
-    let pass = space.pass(0);
-    match operation {
-        Operation::Get => {
-            let mut held = pass.latch_one(key.hash, now_ms);
-            let found = held.get(db, &key).map(|entry| Value {
-                bytes: entry.value.to_vec(),
-                expires_at_ms: entry.expires_at_ms,
-                is_raw: entry.is_raw,
-            });
-            assert_eq!(found, model.get(db, bytes), "{key:?}");
+fn run(seed: u64, stripes: u32, shape: Shape) {
+    let model = Model { dbs: vec![BTreeMap::new(); 4], now_ms: NOW_MS };
+    let mut run = Run { space: keyspace(stripes), model, random: Random(seed), shape };
+    for step in 0..shape.steps {
+        let operation = pick(&mut run.random, shape);
+        let db = Db(if run.random.below(10) == 0 { run.random.below(4) as u16 } else { 0 });
+        let key = key_of(&mut run.random, shape);
+        run.apply(operation, db, &key);
+        if step % (shape.steps / 20).max(1) == 0 {
+            run.compare();
         }
-        Operation::Set => {
-            let value = value_of(random, shape);
-            let before = model.get(db, bytes);
-            let (expiry, expires_at_ms) = match random.below(4) {
-                0 => (Expiry::Keep, before.and_then(|before| before.expires_at_ms)),
-                1 => {
-                    let at = expiry_of(random, now_ms);
-                    (Expiry::At(at), Some(at))
-                }
-                _ => (Expiry::Clear, None),
-            };
-            pass.latch_one(key.hash, now_ms).set(db, &key, &value, expiry).expect("there is room");
-            model.put(db, bytes, Value { bytes: value, expires_at_ms, is_raw: false });
-        }
-        Operation::Resize => {
-            let before = model.get(db, bytes).unwrap_or(Value { bytes: Vec::new(), expires_at_ms: None, is_raw: true });
-            let len = match random.below(3) {
-                0 => before.bytes.len() + random.below(40) as usize,
-                1 => random.below(before.bytes.len() as u64 + 1) as usize,
-                _ => random.below(12_000) as usize,
-            };
-            let mut expected = before.bytes;
-            expected.resize(len, 0);
-            let mut held = pass.latch_one(key.hash, now_ms);
-            let value = held.resize(db, &key, len).expect("there is room");
-            assert_eq!(value, expected);
-            if len > 0 {
-                let at = random.below(len as u64) as usize;
-                value[at] ^= 0x5A;
-                expected[at] ^= 0x5A;
+    }
+    run.compare();
+}
+
+fn seen(entry: &Entry<'_>) -> Value {
+    Value { bytes: entry.value.to_vec(), expires_at_ms: entry.expires_at_ms, is_raw: entry.is_raw }
+}
+
+impl Run {
+    fn apply(&mut self, operation: Operation, db: Db, bytes: &[u8]) {
+        let now_ms = self.model.now_ms;
+        match operation {
+            Operation::Get => self.get(db, bytes),
+            Operation::Set => self.set(db, bytes),
+            Operation::Resize => self.resize(db, bytes),
+            Operation::Remove => self.remove(db, bytes),
+            Operation::Move => self.move_key(db, bytes),
+            Operation::SetExpiry => self.set_expiry(db, bytes),
+            Operation::Scan => self.scan(db),
+            Operation::Later => self.model.now_ms += self.random.below(200),
+            Operation::Expire => {
+                self.space.expire_some(0, 1, now_ms, self.random.below(5_000) as usize);
             }
-            model.put(db, bytes, Value { bytes: expected, expires_at_ms: before.expires_at_ms, is_raw: true });
+            Operation::Flush => {
+                self.space.exclusive().hold_all(now_ms).flush(db);
+                self.model.dbs[usize::from(db.0)].clear();
+            }
+            Operation::Swap => {
+                let other = Db(self.random.below(4) as u16);
+                self.space.exclusive().hold_all(now_ms).swap(db, other);
+                self.model.dbs.swap(usize::from(db.0), usize::from(other.0));
+            }
         }
-        Operation::Remove => {
-            let was_there = model.get(db, bytes).is_some();
-            model.dbs[usize::from(db.0)].remove(bytes);
-            assert_eq!(pass.latch_one(key.hash, now_ms).remove(db, &key), was_there);
+    }
+
+    /// Runs `act` with the latches of `keys` held, at the model's time.
+    fn held<R>(&self, keys: &[&[u8]], act: impl FnOnce(&mut Held<'_>) -> R) -> R {
+        let hashes: Vec<_> = keys.iter().map(|key| self.space.key(key).hash).collect();
+        let pass = self.space.pass(0);
+        act(&mut pass.latch(&hashes, self.model.now_ms))
+    }
+
+    fn get(&mut self, db: Db, bytes: &[u8]) {
+        let found = self.held(&[bytes], |held| held.get(db, &held.key(bytes)).as_ref().map(seen));
+        assert_eq!(found, self.model.get(db, bytes));
+    }
+
+    fn set(&mut self, db: Db, bytes: &[u8]) {
+        let value = value_of(&mut self.random, self.shape);
+        let before = self.model.get(db, bytes);
+        let (expiry, expires_at_ms) = match self.random.below(4) {
+            0 => (Expiry::Keep, before.and_then(|before| before.expires_at_ms)),
+            1 => {
+                let at = expiry_of(&mut self.random, self.model.now_ms);
+                (Expiry::At(at), Some(at))
+            }
+            _ => (Expiry::Clear, None),
+        };
+        self.held(&[bytes], |held| held.set(db, &held.key(bytes), &value, expiry)).expect("there is room");
+        self.model.put(db, bytes, Value { bytes: value, expires_at_ms, is_raw: false });
+    }
+
+    fn resize(&mut self, db: Db, bytes: &[u8]) {
+        let absent = Value { bytes: Vec::new(), expires_at_ms: None, is_raw: true };
+        let before = self.model.get(db, bytes).unwrap_or(absent);
+        let len = match self.random.below(3) {
+            0 => before.bytes.len() + self.random.below(40) as usize,
+            1 => self.random.below(before.bytes.len() as u64 + 1) as usize,
+            _ => self.random.below(12_000) as usize,
+        };
+        let mut expected = before.bytes;
+        expected.resize(len, 0);
+        let at = self.random.below(len.max(1) as u64) as usize;
+        self.held(&[bytes], |held| {
+            let value = held.resize(db, &held.key(bytes), len).expect("there is room");
+            assert_eq!(value, expected);
+            if let Some(byte) = value.get_mut(at) {
+                *byte ^= 0x5A;
+            }
+        });
+        if let Some(byte) = expected.get_mut(at) {
+            *byte ^= 0x5A;
         }
-        Operation::Move => {
-            let target_bytes = key_of(random, shape);
-            let target = space.key(&target_bytes);
-            let mut held = pass.latch(&[key.hash, target.hash], now_ms);
-            let expected = model.get(db, bytes);
-            let taken = held.take(db, &key);
-            model.dbs[usize::from(db.0)].remove(bytes);
+        self.model.put(db, bytes, Value { bytes: expected, expires_at_ms: before.expires_at_ms, is_raw: true });
+    }
+
+    fn remove(&mut self, db: Db, bytes: &[u8]) {
+        let was_there = self.model.get(db, bytes).is_some();
+        self.model.dbs[usize::from(db.0)].remove(bytes);
+        assert_eq!(self.held(&[bytes], |held| held.remove(db, &held.key(bytes))), was_there);
+    }
+
+    fn move_key(&mut self, db: Db, bytes: &[u8]) {
+        let target = key_of(&mut self.random, self.shape);
+        let expected = self.model.get(db, bytes);
+        self.held(&[bytes, &target], |held| {
+            let taken = held.take(db, &held.key(bytes));
             let shown = taken.as_ref().map(|taken| Value {
                 bytes: taken.value.clone(),
                 expires_at_ms: taken.expires_at_ms,
                 is_raw: taken.is_raw,
             });
             assert_eq!(shown, expected);
-            if let (Some(taken), Some(value)) = (taken, expected) {
-                held.insert(db, &target, Owned { idle_seconds: 3, ..taken }).expect("there is room");
-                assert_eq!(held.peek(db, &target).expect("just stored").idle_seconds, 3);
-                model.put(db, &target_bytes, value);
+            if let Some(taken) = taken {
+                let key = held.key(&target);
+                held.insert(db, &key, Owned { idle_seconds: 3, ..taken }).expect("there is room");
+                assert_eq!(held.peek(db, &key).expect("just stored").idle_seconds, 3);
             }
+        });
+        if let Some(value) = expected {
+            self.model.dbs[usize::from(db.0)].remove(bytes);
+            self.model.put(db, &target, value);
         }
-        Operation::SetExpiry => {
-            let at = (random.below(4) > 0).then(|| expiry_of(random, now_ms));
-            let before = model.get(db, bytes);
-            let done = pass.latch_one(key.hash, now_ms).set_expiry(db, &key, at).expect("there is room");
-            assert_eq!(done, before.is_some());
-            if let Some(value) = before {
-                model.put(db, bytes, Value { expires_at_ms: at, ..value });
-            }
+    }
+
+    fn set_expiry(&mut self, db: Db, bytes: &[u8]) {
+        let now_ms = self.model.now_ms;
+        let at = (self.random.below(4) > 0).then(|| expiry_of(&mut self.random, now_ms));
+        let before = self.model.get(db, bytes);
+        let done = self.held(&[bytes], |held| held.set_expiry(db, &held.key(bytes), at)).expect("there is room");
+        assert_eq!(done, before.is_some());
+        if let Some(value) = before {
+            self.model.put(db, bytes, Value { expires_at_ms: at, ..value });
         }
-        Operation::Scan => {
-            let mut seen = BTreeSet::new();
-            let mut cursor = Cursor::START;
-            let mut held = pass.latch(&[], now_ms);
-            // A whole walk, in steps, over a keyspace that stands still: every key, each once.
-            for _ in 0..if random.below(10) == 0 { usize::MAX } else { 3 } {
-                cursor = held.scan(db, cursor, 1 + random.below(300) as usize, |key, _| {
+    }
+
+    /// A few steps of a walk, or all of it, over a keyspace that stands still: every key, each once.
+    fn scan(&mut self, db: Db) {
+        let mut seen = BTreeSet::new();
+        let mut cursor = Cursor::START;
+        for _ in 0..if self.random.below(10) == 0 { usize::MAX } else { 3 } {
+            let count = 1 + self.random.below(300) as usize;
+            cursor = self.held(&[], |held| {
+                held.scan(db, cursor, count, |key, _| {
                     assert!(seen.insert(key.to_vec()), "a key came twice though nothing changed");
-                });
-                if cursor.is_end() {
-                    assert_eq!(seen, model.live(db).into_keys().collect());
-                    break;
-                }
-            }
-        }
-        Operation::Later => model.now_ms += random.below(200),
-        Operation::Expire => {
-            drop(pass);
-            space.expire_some(0, 1, now_ms, random.below(5_000) as usize);
-        }
-        Operation::Flush | Operation::Swap => {
-            drop(pass);
-            let exclusive = space.exclusive();
-            let mut held = exclusive.hold_all(now_ms);
-            let other = Db(random.below(4) as u16);
-            if matches!(operation, Operation::Flush) {
-                held.flush(db);
-                model.dbs[usize::from(db.0)].clear();
-            } else {
-                held.swap(db, other);
-                model.dbs.swap(usize::from(db.0), usize::from(other.0));
+                })
+            });
+            if cursor.is_end() {
+                assert_eq!(seen, self.model.live(db).into_keys().collect());
+                break;
             }
         }
     }
-}
 
-fn compare(space: &Keyspace, model: &Model) {
-    let pass = space.pass(0);
-    for db in (0..4).map(Db) {
-        let mut found = BTreeMap::new();
-        pass.latch(&[], model.now_ms).for_each(db, |key, entry| {
-            let value = Value { bytes: entry.value.to_vec(), expires_at_ms: entry.expires_at_ms, is_raw: entry.is_raw };
-            assert!(found.insert(key.to_vec(), value).is_none(), "a key stands twice");
-        });
-        assert_eq!(found, model.live(db));
+    fn compare(&self) {
+        self.space.validate();
+        for db in (0..4).map(Db) {
+            let mut found = BTreeMap::new();
+            self.held(&[], |held| {
+                held.for_each(db, |key, entry| {
+                    assert!(found.insert(key.to_vec(), seen(&entry)).is_none(), "a key stands twice");
+                });
+            });
+            assert_eq!(found, self.model.live(db));
+        }
     }
 }
 
