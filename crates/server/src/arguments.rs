@@ -44,12 +44,6 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<i64> {
     if is_negative { 0_i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
 }
 
-/// A floating point argument as `strtod` reads it, without its hexadecimal form. `inf` is one, `nan` is not.
-pub(crate) fn float(argument: &[u8]) -> Result<f64, Error> {
-    let text = std::str::from_utf8(argument).map_err(|_| error::NOT_A_FLOAT)?;
-    text.parse().ok().filter(|number: &f64| !number.is_nan()).ok_or(error::NOT_A_FLOAT)
-}
-
 /// How an argument names a moment: in which unit, counted from where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {

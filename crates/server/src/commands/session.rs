@@ -6,8 +6,9 @@ use crate::config::Config;
 use crate::exec;
 use crate::server::Shared;
 use crate::worker::Worker;
-use scrubjay_keyspace::Db;
+use scrubjay_keyspace::{Db, WatchFlag};
 use scrubjay_resp::Protocol;
+use std::sync::Arc;
 
 /// Where the clock of a new session stands.
 pub(crate) const NOW_MS: u64 = 1_700_000_000_000;
@@ -57,5 +58,17 @@ impl Session {
         let pass = self.shared.keyspace.pass(0);
         let mut held = pass.latch_one(key.hash, self.shared.clock.now_ms());
         held.peek(Db(0), &key).map(|entry| (entry.expires_at_ms, entry.is_raw))
+    }
+
+    /// Runs `line` and tells whether it counts as a change of `key`.
+    pub(crate) fn changes(&mut self, line: &str, key: &str) -> bool {
+        let flag = Arc::new(WatchFlag::default());
+        let key = self.shared.keyspace.key(key.as_bytes());
+        {
+            let pass = self.shared.keyspace.pass(0);
+            pass.latch_one(key.hash, NOW_MS).watch(Db(0), &key, &flag);
+        }
+        self.line(line);
+        flag.is_raised()
     }
 }

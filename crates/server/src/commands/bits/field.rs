@@ -54,11 +54,21 @@ pub(super) fn bit_field(call: &mut Call<'_>) -> Result<(), Error> {
         return Ok(());
     };
     let (key, db) = (call.key(1), call.client.db);
-    let len = call.held.get(db, &key).map_or(0, |entry| entry.value.len());
-    let value = call.held.resize(db, &key, len.max(bits.div_ceil(8)))?;
+    let value = call.held.get(db, &key).map_or(&[][..], |entry| entry.value);
+    let (len, len_min) = (value.len(), bits.div_ceil(8));
     call.reply.array(steps.len());
+    // What changes nothing must not wake those who watch the key: a counter that is full and fails, say.
+    if len >= len_min && !steps.iter().any(|step| step.outcome(value).changed.is_some()) {
+        steps.iter().for_each(|step| step.outcome(value).answer(&mut call.reply));
+        return Ok(());
+    }
+    let value = call.held.resize(db, &key, len.max(len_min))?;
     for step in &steps {
-        step.run(value, &mut call.reply);
+        let outcome = step.outcome(value);
+        if let Some(after) = outcome.changed {
+            step.encoding.write(value, step.at, after);
+        }
+        outcome.answer(&mut call.reply);
     }
     Ok(())
 }
@@ -119,24 +129,38 @@ impl Overflow {
     }
 }
 
+/// What a step comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Outcome {
+    /// What to answer, null when the number must not be bent to its field.
+    shown: Option<i64>,
+    /// The new content of the field, when it is another one.
+    changed: Option<i64>,
+}
+
+impl Outcome {
+    fn answer(self, reply: &mut Reply<'_>) {
+        match self.shown {
+            Some(number) => reply.integer(number),
+            None => reply.null(),
+        }
+    }
+}
+
 impl Step {
-    fn run(&self, value: &mut [u8], reply: &mut Reply<'_>) {
+    fn outcome(&self, value: &[u8]) -> Outcome {
         let encoding = self.encoding;
         let before = encoding.read(value, self.at);
         let (wanted, shows_old) = match self.action {
-            Action::Get => return reply.integer(before),
+            Action::Get => return Outcome { shown: Some(before), changed: None },
             // A negative number set into an unsigned field is a very large one: it saturates upwards.
             Action::Set(number) if encoding.is_signed => (i128::from(number), true),
             Action::Set(number) => (i128::from(number.cast_unsigned()), true),
             Action::Increment(number) => (i128::from(before) + i128::from(number), false),
         };
-        match encoding.fit(wanted, self.overflow) {
-            None => reply.null(),
-            Some(after) => {
-                encoding.write(value, self.at, after);
-                reply.integer(if shows_old { before } else { after });
-            }
-        }
+        let after = encoding.fit(wanted, self.overflow);
+        let shown = if shows_old { after.and(Some(before)) } else { after };
+        Outcome { shown, changed: after.filter(|after| *after != before) }
     }
 }
 

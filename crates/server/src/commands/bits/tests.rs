@@ -153,6 +153,23 @@ fn a_bad_argument_leaves_a_field_untouched() {
     assert_eq!(Session::new().resp3().line("BITFIELD k OVERFLOW FAIL SET u1 0 2"), "*1 _");
 }
 
+#[test]
+fn what_changes_no_bit_wakes_no_watcher() {
+    for (line, is_change) in [
+        ("SETBIT k 0 0", false),
+        ("SETBIT k 0 1", true),
+        ("SETBIT k 8 0", true),
+        ("BITFIELD k SET u8 0 1", false),
+        ("BITFIELD k OVERFLOW FAIL INCRBY u8 0 255 SET u8 0 1", false),
+        ("BITFIELD k SET u8 0 2 SET u8 0 1", true),
+        ("BITFIELD k OVERFLOW FAIL SET u2 7 9", true),
+    ] {
+        let mut session = Session::new();
+        session.line("SETBIT k 7 1");
+        assert_eq!(session.changes(line, "k"), is_change, "{line}");
+    }
+}
+
 fn bit_at(value: &[u8], at: usize) -> bool {
     value.get(at / 8).is_some_and(|byte| byte >> (7 - at % 8) & 1 == 1)
 }
