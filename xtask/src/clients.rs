@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long one script may take.
-const SCRIPT_LIMIT: Duration = Duration::from_secs(180);
+const SCRIPT_LIMIT: Duration = Duration::from_secs(100);
 
 pub(crate) fn run(is_full: bool) -> anyhow::Result<()> {
     let (python, node_modules) = (tools::python()?, tools::node_modules()?);
