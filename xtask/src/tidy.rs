@@ -50,7 +50,6 @@ const CHECKS: &[Check] = &[
     edges::dependencies_run_downwards,
     documents::architecture_names_real_files,
     documents::every_row_has_a_transcript,
-    documents::every_row_is_on_the_page,
 ];
 
 /// Checks the tree and prints what is wrong with it.

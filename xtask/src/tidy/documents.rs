@@ -1,13 +1,11 @@
-//! What documents promise about the tree: files that exist, a transcript and a line of the page for every command row.
+//! What documents promise about the tree: files that exist, a transcript for every command row.
 
 use super::Finding;
 use super::source::Tree;
 
-/// Where the rows of the command table stand.
-const ROWS: &str = "crates/server/src/commands/";
 /// Where the transcripts stand.
 const TRANSCRIPTS: &str = "crates/server/tests/transcripts/";
-/// The page that the table generates.
+/// The page that the command table generates; a test of the server keeps it up to date.
 const PAGE: &str = "docs/commands.md";
 
 /// A file that ARCHITECTURE.md names exists.
@@ -28,42 +26,47 @@ pub(super) fn architecture_names_real_files(tree: &Tree) -> Vec<Finding> {
     findings
 }
 
-/// Every command row is spoken on the wire in a transcript.
+/// Every command row is spoken on the wire in a transcript. The rows are read from the page that they generate.
 pub(super) fn every_row_has_a_transcript(tree: &Tree) -> Vec<Finding> {
-    let is_transcript = |path: &str| path.starts_with(TRANSCRIPTS) && path.ends_with(".txt");
-    let transcripts = tree.sources.iter().filter(|source| is_transcript(&source.path));
-    let spoken = transcripts.map(|source| source.text.to_lowercase()).collect::<Vec<_>>().join("\n");
-    if spoken.is_empty() {
-        return vec![Finding::warning(TRANSCRIPTS, "no transcripts")];
-    }
-    missing(tree, "no transcript speaks it", |name| {
-        spoken.split(|c: char| c.is_whitespace() || c == '"').any(|word| word == name)
-    })
-}
-
-/// Every command row is on the page that is generated from the table.
-pub(super) fn every_row_is_on_the_page(tree: &Tree) -> Vec<Finding> {
-    let Some(page) = tree.find(PAGE).map(|page| page.text.to_lowercase()) else {
-        return vec![Finding::warning(PAGE, "missing")];
+    let Some(page) = tree.find(PAGE) else {
+        return vec![Finding::error(PAGE, "missing")];
     };
-    missing(tree, "not in docs/commands.md", |name| {
-        page.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')).any(|word| word == name)
-    })
-}
-
-fn missing(tree: &Tree, text: &str, is_there: impl Fn(&str) -> bool) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for source in tree.rust().filter(|source| source.path.starts_with(ROWS) && !source.is_test()) {
-        for name in row_names(&source.text).filter(|name| !is_there(name)) {
-            findings.push(Finding::error(&source.path, format!("row `{name}`: {text}")));
-        }
+    let transcripts = tree.sources.iter().filter(|source| source.path.starts_with(TRANSCRIPTS));
+    let spoken: Vec<String> = transcripts.flat_map(|source| source.text.lines().filter_map(spoken)).collect();
+    let rows: Vec<String> = page.text.lines().filter_map(row_name).collect();
+    let is_container =
+        |row: &str| rows.iter().any(|other| other.strip_prefix(row).is_some_and(|rest| rest.starts_with(' ')));
+    let is_spoken =
+        |row: &str| spoken.iter().any(|line| line.strip_prefix(row).is_some_and(|rest| !is_word_start(rest)));
+    let silent: Vec<&str> =
+        rows.iter().map(String::as_str).filter(|row| !is_container(row) && !is_spoken(row)).collect();
+    if silent.is_empty() {
+        return Vec::new();
     }
-    findings
+    vec![Finding::warning(TRANSCRIPTS, format!("no transcript speaks {}", silent.join(", ")))]
 }
 
-/// The names of the rows in a file of commands, as far as they are written as rows.
-fn row_names(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().filter_map(|line| line.trim().strip_prefix("name: \"")?.strip_suffix("\","))
+/// The name in a line of the page's tables: `MEMORY USAGE` of "| `MEMORY USAGE key [SAMPLES count]` | ...".
+fn row_name(line: &str) -> Option<String> {
+    let call = line.strip_prefix("| `")?.split('`').next()?;
+    let words: Vec<&str> = call.split(' ').collect();
+    let is_literal =
+        |word: &str| word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || "-_".contains(c));
+    // A literal that has an alternative is an argument: `BITOP AND \| OR`.
+    let is_subcommand = words.get(1).is_some_and(|word| is_literal(word)) && words.get(2) != Some(&"\\|");
+    Some(words[..if is_subcommand { 2 } else { 1 }].join(" "))
+}
+
+/// The command of a line of a transcript, in upper case, without marks and the number of the connection.
+fn spoken(line: &str) -> Option<String> {
+    let is_mark = |word: &&str| word.starts_with('~') || word.ends_with('>');
+    let words: Vec<&str> = line.split_whitespace().skip_while(is_mark).collect();
+    let is_command = words.first().is_some_and(|word| !word.starts_with(['#', ';', '=']));
+    is_command.then(|| words.join(" ").to_uppercase())
+}
+
+fn is_word_start(rest: &str) -> bool {
+    rest.starts_with(|c: char| !c.is_whitespace())
 }
 
 fn is_path(quoted: &str) -> bool {

@@ -113,19 +113,18 @@ fn a_file_that_architecture_names_and_nobody_has_is_found() {
     tells_apart(check, &[exec], &[page, exec, ("exec", "")]);
 }
 
-const ROW: (&str, &str) = ("crates/server/src/commands/strings.rs", "    Command {\n        name: \"get\",\n");
-
 #[test]
 fn a_row_without_a_transcript_is_found() {
     let check = documents::every_row_has_a_transcript;
+    let page = (
+        "docs/commands.md",
+        "| `GET key` | 1 |\n| `BITOP AND \\| OR dest` | 1 |\n| `OBJECT` | 1 |\n| `OBJECT FREQ key` | 1 |",
+    );
     let of = |text| ("crates/server/tests/transcripts/strings.txt", text);
-    tells_apart(check, &[ROW, of("> GETRANGE k 0 1")], &[ROW, of("> GET k")]);
-}
-
-#[test]
-fn a_row_that_is_not_on_the_page_is_found() {
-    let check = documents::every_row_is_on_the_page;
-    tells_apart(check, &[ROW, ("docs/commands.md", "| GETEX |")], &[ROW, ("docs/commands.md", "| `GET` |")]);
+    let all = of("# get\n2> get k\nBITOP OR a b\n~any OBJECT freq k\n");
+    tells_apart(check, &[page, of("# get\nGETRANGE k\nBITOP OR a b\nOBJECT FREQ k\n")], &[page, all]);
+    tells_apart(check, &[page, of("GET k\nBITOP OR a b\nOBJECT HELP\n; OBJECT FREQ\n")], &[page, all]);
+    tells_apart(check, &[all], &[page, all]);
 }
 
 #[test]
