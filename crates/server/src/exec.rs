@@ -40,6 +40,8 @@ pub(crate) enum Ran {
     Done,
     /// It is held back by CLIENT PAUSE: the client is parked, and the request is to be run again afterwards.
     HeldBack,
+    /// The server stops: nothing runs any more.
+    Stopped,
 }
 
 /// Runs one request and appends its reply to `out`. An empty request answers nothing.
@@ -99,6 +101,9 @@ impl<'a> Batch<'a> {
         request: &Request<'_>,
         out: &mut Vec<u8>,
     ) -> Ran {
+        if self.pass.is_none() && !self.enter() {
+            return Ran::Stopped;
+        }
         let (start, mode) = (out.len(), client.reply_mode);
         match check::next(self.shared, client, request, self.now_ms) {
             Ok(Next::Run(row)) => self.call(worker, client, row, request, out),
@@ -114,6 +119,13 @@ impl<'a> Batch<'a> {
             mute(client, mode, start, out);
         }
         Ran::Done
+    }
+
+    /// Passes the gate. False when the server stops: SHUTDOWN saved the data behind the closed gate, and what ran now would
+    /// be lost.
+    fn enter(&mut self) -> bool {
+        self.pass = Some(self.shared.keyspace.pass(self.slot));
+        !self.shared.is_stopping()
     }
 
     /// Answers a request that is not run.
@@ -190,6 +202,9 @@ impl<'a> Batch<'a> {
             latch::Wanted::Everything => {
                 self.pass = None;
                 let exclusive = shared.keyspace.exclusive();
+                if shared.is_stopping() {
+                    return;
+                }
                 handle(shared, worker, client, row, request, opened.as_ref(), exclusive.hold_all(now_ms), out);
             }
             latch::Wanted::Keys(hashes) => {
@@ -204,11 +219,12 @@ impl<'a> Batch<'a> {
         let now = self.shared.clock.instant();
         if !self.quick.is_empty() {
             let nanos = u64::try_from((now - self.stamp).as_nanos()).unwrap_or(u64::MAX) / self.quick.len() as u64;
-            for id in self.quick.drain(..) {
-                if let Some(stats) = worker.stats.command(id) {
-                    stats.note(nanos);
+            for same in self.quick.chunk_by(|a, b| a == b) {
+                if let Some(stats) = same.first().and_then(|id| worker.stats.command(*id)) {
+                    stats.note_all(same.len() as u64, nanos);
                 }
             }
+            self.quick.clear();
         }
         self.stamp = now;
     }
@@ -219,7 +235,7 @@ impl<'a> Batch<'a> {
         let spent = now - self.stamp;
         self.stamp = now;
         if let Some(stats) = worker.stats.command(row.id) {
-            stats.note(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+            stats.note_all(1, u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
         }
         if spent.as_micros() >= u128::from(self.slow_us) {
             self.shared.note_slow(client, row, args, spent);
@@ -296,7 +312,7 @@ pub(crate) fn run_queued<'a>(call: &mut Call<'a>, queued: &'a OpenedRequest<'a>)
     call.command = call.row.command;
     let spent = shared.clock.instant() - start;
     if let Some(stats) = call.worker.stats.command(row.id) {
-        stats.note(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+        stats.note_all(1, u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
     }
     if spent.as_micros() >= u128::from(shared.slow_us()) {
         shared.note_slow(call.client, row, &queued.args, spent);

@@ -67,13 +67,13 @@ impl CommandStats {
         }
     }
 
-    /// Counts one call that took `nanos`.
+    /// Counts calls that took `nanos` each.
     #[inline]
-    pub(crate) fn note(&self, nanos: u64) {
-        self.calls.add(1);
-        self.nanos.add(nanos);
+    pub(crate) fn note_all(&self, calls: u64, nanos: u64) {
+        self.calls.add(calls);
+        self.nanos.add(nanos.saturating_mul(calls));
         let bucket = (u64::BITS - nanos.leading_zeros()) as usize;
-        self.latency[bucket.min(LATENCY_BUCKETS - 1)].add(1);
+        self.latency[bucket.min(LATENCY_BUCKETS - 1)].add(calls);
     }
 
     fn reset(&self) {

@@ -347,6 +347,10 @@ impl Thread {
             let request = Request { row: slot.row, args: &args, first_hash: slot.first_hash };
             let out = connection.output.bytes(&mut self.buffers);
             let ran = batch.run(&mut self.worker, &mut connection.client, &request, out);
+            if ran == Ran::Stopped {
+                connection.is_halted = true;
+                continue;
+            }
             connection.executed = slot.end;
             connection.commands += 1;
             if let (Ran::HeldBack, Ok(row)) = (ran, slot.row) {
@@ -370,7 +374,7 @@ impl Thread {
         let run = || exec::run(shared, worker, &mut connection.client, &queued.args(), out);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ran::Done) => {}
-            Ok(Ran::HeldBack) => connection.held_back = Some(queued),
+            Ok(Ran::HeldBack | Ran::Stopped) => connection.held_back = Some(queued),
             Err(_) => {
                 self.worker.stats.panics.add(1);
                 connection.is_broken = true;
