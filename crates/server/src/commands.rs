@@ -6,6 +6,7 @@ pub(crate) mod bits;
 pub(crate) mod command;
 pub(crate) mod connection;
 pub(crate) mod container;
+pub(crate) mod debug;
 pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod memory;

@@ -19,6 +19,7 @@ pub(crate) static GROUPS: &[&[Command]] = &[
     commands::bits::ROWS,
     commands::command::ROWS,
     commands::connection::ROWS,
+    commands::debug::ROWS,
     commands::keys::ROWS,
     commands::latency::ROWS,
     commands::memory::ROWS,

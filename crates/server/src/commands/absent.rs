@@ -2,6 +2,9 @@
 //!
 //! The answers are those of a Redis that stands alone: a master without replicas, no cluster, no modules.
 
+#[cfg(test)]
+mod tests;
+
 use crate::arguments;
 use crate::call::Call;
 use crate::command::{Command, Flags, Group};

@@ -1,5 +1,8 @@
 //! ACL, as far as one user goes: `default`, who may do everything, with the password of `requirepass` or without.
 
+#[cfg(test)]
+mod tests;
+
 use crate::arguments;
 use crate::call::Call;
 use crate::command::{Command, Flags, Group};

@@ -4,7 +4,7 @@
 
 mod databases;
 mod expiry;
-mod object;
+pub(crate) mod object;
 mod presence;
 mod relocate;
 mod transfer;

@@ -1,6 +1,10 @@
 //! LATENCY: what the latency monitor saw, and the per-command histograms.
 
 mod doctor;
+mod histogram;
+
+#[cfg(test)]
+mod tests;
 
 use crate::call::Call;
 use crate::command::{Command, Flags, Group, Keys, Reach};
@@ -49,6 +53,16 @@ pub(crate) static ROWS: &[Command] = &[Command {
             categories: &["slow"],
             summary: "Lists the subcommands.",
             handler: help,
+            ..ROW
+        },
+        Command {
+            name: "histogram",
+            arity: -2,
+            since: "7.0.0",
+            complexity: "O(N) where N is the number of commands answered",
+            summary: "Answers how many calls of a command took how long.",
+            syntax: "[command [command ...]]",
+            handler: histogram::histogram,
             ..ROW
         },
         Command {
@@ -127,6 +141,8 @@ fn help(call: &mut Call<'_>) -> Result<(), Error> {
             "    Explain the latency that was seen.",
             "GRAPH <event>",
             "    Draw the latency of an event over time.",
+            "HISTOGRAM [<command> ...]",
+            "    Answer how many calls of the commands (or of all) took at most how many microseconds.",
             "HISTORY <event>",
             "    Answer time and milliseconds of the samples of an event.",
             "LATEST",

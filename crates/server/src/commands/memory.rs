@@ -2,6 +2,9 @@
 
 mod stats;
 
+#[cfg(test)]
+mod tests;
+
 use crate::call::Call;
 use crate::command::{Command, Flags, Group, KeyAccess, Keys, Reach};
 use crate::commands::container;

@@ -1,5 +1,8 @@
 //! SLOWLOG: reading and clearing the slow log.
 
+#[cfg(test)]
+mod tests;
+
 use crate::call::Call;
 use crate::command::{Command, Flags, Group, Keys, Reach};
 use crate::commands::container;

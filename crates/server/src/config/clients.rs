@@ -42,7 +42,7 @@ pub(crate) static ROWS: &[Setting] = &[
     one_of(
         "enable-debug-command",
         WHO,
-        "no",
+        "local",
         "Who may use DEBUG: nobody, everybody, or `local` clients (loopback and Unix socket).",
     )
     .at_start(),

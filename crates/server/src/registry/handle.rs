@@ -5,6 +5,7 @@
 
 use bitflags::bitflags;
 use parking_lot::Mutex;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 bitflags! {
@@ -86,6 +87,12 @@ pub(crate) struct ClientHandle {
 }
 
 impl ClientHandle {
+    /// Whether the client runs on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        let is_loopback = |address: SocketAddr| address.ip().to_canonical().is_loopback();
+        self.flags().contains(HandleFlags::UNIX_SOCKET) || self.address.parse().is_ok_and(is_loopback)
+    }
+
     /// A client that was accepted at `now_ms`.
     pub(crate) fn new(
         id: u64,

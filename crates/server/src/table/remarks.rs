@@ -49,7 +49,7 @@ static REMARKS: &[Remark] = &[
     differs(
         "debug",
         &[],
-        "Only the subcommands that tests use. DIGEST covers strings; nothing that crashes the server on purpose.",
+        "Only the subcommands that tests use; nothing that crashes the server on purpose. Local clients may by default.",
     ),
     tips("del", &[MULTI_SHARD, SUM]),
     tips("dump", &[RANDOM]),
