@@ -89,10 +89,12 @@ pub(super) fn position_in(value: &[u8], bit: bool, first: usize, last: usize) ->
     Some(first / 8 * 8 + at).filter(|at| *at <= last)
 }
 
-/// How many bytes from the start are `clean`, in steps of blocks that compile to wide comparisons.
+/// How many bytes from the start are `clean`, in steps of blocks whose differences compile to vector instructions.
 fn clean_len(bytes: &[u8], clean: u8) -> usize {
     const BLOCK: usize = 64;
-    let blocks = bytes.chunks_exact(BLOCK).take_while(|block| **block == [clean; BLOCK]).count() * BLOCK;
-    let rest = bytes.get(blocks..).unwrap_or_default();
-    blocks + rest.iter().take_while(|byte| **byte == clean).count()
+    let is_clean = |block: &&[u8; BLOCK]| block.iter().fold(0, |sum, byte| sum | (byte ^ clean)) == 0;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let skipped = blocks.iter().take_while(is_clean).count() * BLOCK;
+    let rest = bytes.get(skipped..).unwrap_or_default();
+    skipped + rest.iter().take_while(|byte| **byte == clean).count()
 }

@@ -176,7 +176,7 @@ fn bit_at(value: &[u8], at: usize) -> bool {
 
 /// Bytes with long stretches of ones and zeros, as fast paths like them.
 fn value() -> impl Strategy<Value = Vec<u8>> {
-    let run = (prop_oneof![Just(0_u8), Just(0xff), any::<u8>()], 1_usize..200);
+    let run = (prop_oneof![Just(0_u8), Just(0xff), any::<u8>()], 1_usize..500);
     proptest::collection::vec(run, 1..6)
         .prop_map(|runs| runs.into_iter().flat_map(|(byte, len)| std::iter::repeat_n(byte, len)).collect())
 }
