@@ -55,7 +55,7 @@ pub(crate) fn run(shared: &Shared, worker: &mut Worker, client: &mut Client, arg
         _ => None,
     };
     let request = Request { row, args, first_hash: first_hash.unwrap_or(KeyHash::NONE) };
-    let mut batch = Batch::new(shared, worker.slot);
+    let mut batch = Batch::new(shared, worker.slot, shared.clock.now_ms(), shared.clock.instant());
     let ran = batch.run(worker, client, &request, out);
     batch.finish(worker);
     ran
@@ -76,16 +76,9 @@ pub(crate) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn new(shared: &'a Shared, slot: u32) -> Batch<'a> {
-        Batch {
-            shared,
-            slot,
-            pass: None,
-            now_ms: shared.clock.now_ms(),
-            stamp: shared.clock.instant(),
-            quick: smallvec::SmallVec::new(),
-            slow_us: shared.slow_us(),
-        }
+    /// A batch of thread `slot` at `now_ms` (Unix milliseconds), which is `stamp`.
+    pub(crate) fn new(shared: &'a Shared, slot: u32, now_ms: u64, stamp: Instant) -> Batch<'a> {
+        Batch { shared, slot, pass: None, now_ms, stamp, quick: smallvec::SmallVec::new(), slow_us: shared.slow_us() }
     }
 
     /// The time that all requests of the batch see, Unix milliseconds.
@@ -242,12 +235,13 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Gives the pass back and accounts for what ran.
-    pub(crate) fn finish(mut self, worker: &Worker) {
+    /// Gives the pass back and accounts for what ran. Returns the last time stamp.
+    pub(crate) fn finish(mut self, worker: &Worker) -> Instant {
         self.pass = None;
         if !self.quick.is_empty() {
             self.settle(worker);
         }
+        self.stamp
     }
 }
 

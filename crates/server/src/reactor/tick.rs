@@ -29,7 +29,7 @@ impl Ticks {
 impl Thread {
     /// How long the poll may wait: until the next tick or the next deadline.
     pub(super) fn timeout(&self) -> Duration {
-        let until_tick = self.ticks.next.saturating_duration_since(self.shared.clock.instant());
+        let until_tick = self.ticks.next.saturating_duration_since(self.now);
         let deadline = |place: &usize| {
             let connection = self.connections.get(*place)?.as_ref()?;
             connection.client.parked.as_ref()?.deadline_ms
@@ -47,7 +47,7 @@ impl Thread {
         if !self.parked.is_empty() {
             self.end_waits();
         }
-        let now = self.shared.clock.instant();
+        let now = self.now;
         if now < self.ticks.next {
             return;
         }

@@ -23,7 +23,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Commands of one connection in one turn.
 const COMMANDS_MAX: usize = 1024;
@@ -48,7 +48,12 @@ pub(super) struct Thread {
     window: Window,
     ready: Vec<Ready>,
     pub(super) ticks: Ticks,
+    /// Unix milliseconds, as of the start of the turn or of its last window.
     pub(super) now_ms: u64,
+    /// The same, or a little later, on the monotonic clock.
+    pub(super) now: Instant,
+    /// Something ran since the clock was read.
+    is_stale: bool,
     pub(super) mark: usize,
     pub(super) output_limit: OutputLimit,
 }
@@ -68,6 +73,8 @@ impl Thread {
         Ok(Thread {
             ticks: Ticks::new(&shared.clock),
             now_ms: shared.clock.now_ms(),
+            now: shared.clock.instant(),
+            is_stale: true,
             shared,
             worker: Worker { slot, stats },
             poller,
@@ -95,6 +102,8 @@ impl Thread {
                 self.shared.request_stop();
             }
             self.now_ms = self.shared.clock.now_ms();
+            self.now = self.shared.clock.instant();
+            self.is_stale = false;
             self.output_limit = self.shared.config.output_limit_normal();
             self.mark = output::mark(self.output_limit);
             self.note_ready();
@@ -335,7 +344,12 @@ impl Thread {
 
     fn run_slots_in_order(&mut self) {
         self.window.prefetch(&self.shared);
-        let mut batch = Batch::new(&self.shared, self.worker.slot);
+        if self.is_stale {
+            self.now_ms = self.shared.clock.now_ms();
+            self.now = self.shared.clock.instant();
+        }
+        self.is_stale = true;
+        let mut batch = Batch::new(&self.shared, self.worker.slot, self.now_ms, self.now);
         for at in 0..self.window.slots.len() {
             self.window.running = at;
             let slot = &self.window.slots[at];
@@ -361,7 +375,7 @@ impl Thread {
                 connection.is_broken |= connection.output.breaks(self.output_limit, batch.now_ms());
             }
         }
-        batch.finish(&self.worker);
+        self.now = batch.finish(&self.worker);
     }
 
     /// Runs what CLIENT PAUSE held back; it may be held back again.

@@ -1,7 +1,7 @@
 //! A window: up to 32 requests of one or many connections, looked up, prefetched and run together.
 //!
-//! The row is looked up and the index line prefetched as soon as a request is parsed; by the time that the window is full,
-//! the first lines have come, the entries that they name are prefetched, and then everything runs in order.
+//! The row is looked up and the first key hashed as soon as a request is parsed. When the window is full, the index lines
+//! of all keys are prefetched, then the entries that they name, and then everything runs in order.
 //! **Invariant:** spans point into inputs that are not moved until the window has run.
 
 use crate::dispatch::{Row, Unknown};
@@ -61,19 +61,17 @@ impl Window {
             && let Some(key) = spans.get(row.first_key)
         {
             first_hash = shared.keyspace.key(bytes(input, *key)).hash;
-            shared.keyspace.prefetch_bucket(db, first_hash);
         }
         self.slots.push(Slot { connection, spans: (first_span, self.spans.len()), end, row, first_hash, db });
     }
 
-    /// Second step: prefetches the entries of all keys.
+    /// Prefetches the index lines of all keys, then the entries that they name. Two tight loops: what one key waits for
+    /// overlaps with what the next ones wait for, which it would not between the parsing of two requests.
     #[inline]
     pub(super) fn prefetch(&self, shared: &Shared) {
-        for slot in &self.slots {
-            if slot.first_hash != KeyHash::NONE {
-                shared.keyspace.prefetch_entry(slot.db, slot.first_hash);
-            }
-        }
+        let keyed = || self.slots.iter().filter(|slot| slot.first_hash != KeyHash::NONE);
+        keyed().for_each(|slot| shared.keyspace.prefetch_bucket(slot.db, slot.first_hash));
+        keyed().for_each(|slot| shared.keyspace.prefetch_entry(slot.db, slot.first_hash));
     }
 
     /// The arguments of a slot.
