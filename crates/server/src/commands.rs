@@ -4,6 +4,7 @@ pub(crate) mod absent;
 pub(crate) mod acl;
 pub(crate) mod bits;
 pub(crate) mod command;
+pub(crate) mod config;
 pub(crate) mod connection;
 pub(crate) mod container;
 pub(crate) mod debug;
@@ -11,6 +12,7 @@ pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod memory;
 pub(crate) mod persistence;
+pub(crate) mod server;
 #[cfg(test)]
 pub(crate) mod session;
 pub(crate) mod slowlog;

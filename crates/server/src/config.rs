@@ -11,6 +11,7 @@ mod load;
 mod memory;
 mod network;
 mod observing;
+mod page;
 mod persistence;
 mod quoting;
 mod rewrite;
@@ -28,11 +29,12 @@ use std::fmt;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use value::Value;
 
 pub use cron::Schedule;
 pub use load::Sources;
+pub use page::Described;
 pub use value::OutputLimit;
 
 /// A value that was refused, or a setting that does not exist: one line that says which and what would be right.
@@ -51,6 +53,8 @@ impl std::error::Error for ConfigError {}
 struct Cell {
     number: AtomicI64,
     text: RwLock<Arc<str>>,
+    /// Whether anybody has set it, to whatever value.
+    is_given: AtomicBool,
 }
 
 /// The settings of one server. Starts with the defaults.
@@ -64,7 +68,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let cells = (0..rows::COUNT).map(|_| Cell { number: AtomicI64::new(0), text: RwLock::new("".into()) });
+        let cells = (0..rows::COUNT).map(|_| Cell {
+            number: AtomicI64::new(0),
+            text: RwLock::new("".into()),
+            is_given: AtomicBool::new(false),
+        });
         let config = Config { cells: cells.collect(), output_limits: Default::default(), file: None };
         for (index, setting) in rows::all() {
             let parsed = setting.parse(setting.default, "");
@@ -72,6 +80,7 @@ impl Default for Config {
             if let Ok(value) = parsed {
                 config.store(index, setting, value);
             }
+            config.cells[index].is_given.store(false, Ordering::Relaxed);
         }
         config
     }
@@ -104,6 +113,7 @@ impl Config {
 
     fn store(&self, index: usize, setting: &Setting, value: Value) {
         let cell = &self.cells[index];
+        cell.is_given.store(true, Ordering::Relaxed);
         match value {
             Value::Number(number) => cell.number.store(number, Ordering::Relaxed),
             Value::Text(text) => {
@@ -389,6 +399,23 @@ impl Config {
         let host = self.text(const { index_of("admin-bind") });
         socket_address(&host, port)
             .map_err(|error| ConfigError(format!("admin-bind: '{host}' is not an address: {error}")))
+    }
+
+    /// Whether the admin listener's address was set by somebody.
+    pub fn is_admin_given(&self) -> bool {
+        let indexes = const { [index_of("admin-bind"), index_of("admin-port")] };
+        indexes.into_iter().any(|index| self.cells[index].is_given.load(Ordering::Relaxed))
+    }
+
+    /// Makes the directory of the data when it is missing, and its path absolute.
+    pub fn settle_dir(&self) -> Result<(), ConfigError> {
+        let dir = self.dir();
+        let settled = std::fs::create_dir_all(&dir).and_then(|()| std::fs::canonicalize(&dir));
+        let fail = |why: &dyn fmt::Display| ConfigError(format!("dir: '{}' cannot be used: {why}", dir.display()));
+        let absolute = settled.map_err(|error| fail(&error))?;
+        let absolute = absolute.into_os_string().into_string().map_err(|_| fail(&"its path must be UTF-8"))?;
+        *self.cells[const { index_of("dir") }].text.write() = absolute.into();
+        Ok(())
     }
 
     fn path(&self, index: usize) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 //! [`Server::start`] is the only way in. The life of a command: `reactor` reads bytes, `exec` checks and latches, the row
 //! of the command `table` names the handler in `commands`, which works on the keyspace and writes the reply.
 
+mod admin;
 mod arguments;
 mod call;
 mod client;
@@ -14,7 +15,9 @@ mod dispatch;
 mod error;
 mod exec;
 mod glob;
+mod info;
 mod latency;
+mod log;
 mod pause;
 mod persistence;
 mod rdb;
@@ -28,6 +31,6 @@ mod table;
 mod transcript;
 mod worker;
 
-pub use config::{Config, ConfigError, OutputLimit, Schedule, Sources};
+pub use config::{Config, ConfigError, Described, OutputLimit, Schedule, Sources};
 pub use server::Server;
 pub use table::commands_page;

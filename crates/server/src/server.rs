@@ -2,12 +2,15 @@
 //!
 //! What the hot path asks of the settings it asks here, in its own units.
 
+use crate::admin::Admin;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::command::Flags;
 use crate::config::Config;
 use crate::dispatch::{Dispatch, Row};
+use crate::info::Vitals;
 use crate::latency::LatencyMonitor;
+use crate::log::{Level, Log};
 use crate::pause::Pause;
 use crate::persistence::{self, Persistence};
 use crate::reactor::Reactor;
@@ -15,6 +18,7 @@ use crate::registry::Registry;
 use crate::slowlog::SlowLog;
 use crate::stats::{Rates, WorkerStats};
 use scrubjay_keyspace::{Keyspace, Options};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +46,10 @@ pub(crate) struct Shared {
     pub(crate) latency: LatencyMonitor,
     pub(crate) persistence: Persistence,
     pub(crate) slowlog: SlowLog,
+    pub(crate) vitals: Vitals,
+    /// The data is loaded and clients are served.
+    pub(crate) is_ready: AtomicBool,
+    log: Log,
     is_stopping: AtomicBool,
     /// Whether the data is saved once the last command has run.
     saves_at_stop: AtomicBool,
@@ -66,12 +74,38 @@ impl Shared {
             started_ms: clock.now_ms(),
             latency: LatencyMonitor::default(),
             slowlog: SlowLog::default(),
+            vitals: Vitals::new(clock.instant()),
+            is_ready: AtomicBool::new(false),
+            log: Log::open(&config).map_err(|error| error.to_string())?,
             persistence: Persistence::new(threads + 1, clock.now_ms()),
             clock,
             config,
             is_stopping: AtomicBool::new(false),
             saves_at_stop: AtomicBool::new(true),
         })
+    }
+
+    /// Writes a line to the log.
+    pub(crate) fn log(&self, level: Level, message: impl Display) {
+        self.log.line(&self.config, level, self.clock.now_ms(), message);
+    }
+
+    /// Why clients should go elsewhere, if they should.
+    pub(crate) fn why_not_ready(&self) -> Option<&'static str> {
+        if self.is_stopping() {
+            return Some("stopping\n");
+        }
+        if self.is_ready.load(Ordering::Relaxed) { None } else { Some("loading\n") }
+    }
+
+    /// CONFIG SET: has every thread look at the settings again.
+    pub(crate) fn settings_changed(&self) {
+        self.registry.wake_all();
+    }
+
+    /// CONFIG RESETSTAT.
+    pub(crate) fn reset_stats(&self) {
+        self.workers.iter().for_each(|worker| worker.reset());
     }
 
     pub(crate) fn maxclients(&self) -> usize {
@@ -110,10 +144,11 @@ impl Shared {
         self.config.maxmemory() != 0
     }
 
-    /// Bytes of data and of client buffers.
+    /// Bytes of the program itself, of data and of client buffers.
     pub(crate) fn memory_used(&self) -> usize {
         let buffers: u64 = self.workers.iter().map(|worker| worker.buffer_bytes.get()).sum();
-        self.keyspace.memory_used().saturating_add(usize::try_from(buffers).unwrap_or(usize::MAX))
+        let besides = buffers.saturating_add(self.vitals.baseline_bytes());
+        self.keyspace.memory_used().saturating_add(usize::try_from(besides).unwrap_or(usize::MAX))
     }
 
     pub(crate) fn is_out_of_memory(&self) -> bool {
@@ -168,6 +203,7 @@ pub struct Server {
     shared: Arc<Shared>,
     reactor: Option<Reactor>,
     snapshots: Option<JoinHandle<()>>,
+    admin: Option<Admin>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -176,11 +212,28 @@ impl Server {
     pub fn start(config: Config) -> std::io::Result<Server> {
         let threads = config.threads().clamp(1, 256);
         let shared = Arc::new(Shared::new(config, threads).map_err(std::io::Error::other)?);
+        shared.config.settle_dir().map_err(std::io::Error::other)?;
+        let admin = Admin::start_as_configured(&shared)?;
         persistence::load_at_start(&shared).map_err(std::io::Error::other)?;
         let (reactor, addresses) = Reactor::start(&shared)?;
-        let mut server = Server { shared, reactor: Some(reactor), snapshots: None, addresses };
+        let mut server = Server { shared, reactor: Some(reactor), snapshots: None, admin, addresses };
         server.snapshots = Some(persistence::start(&server.shared)?);
+        let shared = &server.shared;
+        shared.vitals.measure_baseline(shared.keyspace.memory_used() as u64);
+        shared.is_ready.store(true, Ordering::Relaxed);
+        let version = env!("CARGO_PKG_VERSION");
+        shared.log(Level::Notice, format_args!("scrubjay {version} serves clients, process {}", std::process::id()));
         Ok(server)
+    }
+
+    /// Every TCP address that it listens on.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Where the admin listener listens, when it is on.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// The first TCP address that it listens on.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// Starts a server with these settings on a free port.
 pub(crate) fn serve(settings: &[(&str, &str)]) -> SocketAddr {
-    let settings = settings.iter().copied().chain([("bind", "127.0.0.1:0")]);
+    let settings = settings.iter().copied().chain([("bind", "127.0.0.1:0"), ("admin-port", "0")]);
     let server = Server::start(Config::with(settings).unwrap()).unwrap();
     let address = server.address().unwrap();
     // It serves until the process of the tests ends.

@@ -42,7 +42,7 @@ pub(crate) fn percentiles(text: &str) -> Result<(), String> {
     if text.split_whitespace().all(is_percentile) {
         return Ok(());
     }
-    Err("latency tracking percentiles should contain integers between 0 and 100".to_owned())
+    Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned())
 }
 
 /// Cron fields, or nothing.

@@ -8,7 +8,7 @@ const WHO: &[&str] = &["no", "yes", "local"];
 pub(crate) static ROWS: &[Setting] = &[
     text("requirepass", "", "The password that AUTH must give; empty asks for none.").secret(),
     int("databases", 1, 16_384, "16", "Databases that SELECT can choose from.").at_start(),
-    int("maxclients", 1, 2_147_483_647, "10000", "Clients that may be connected at once."),
+    int("maxclients", 1, 4_294_967_295, "10000", "Clients that may be connected at once."),
     int("timeout", 0, 2_147_483_647, "0", "Seconds after which an idle client is disconnected; 0 never."),
     output_limits(
         "client-output-buffer-limit",

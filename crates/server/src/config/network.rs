@@ -25,9 +25,5 @@ pub(crate) static ROWS: &[Setting] = &[
         "300",
         "Seconds of silence after which the system probes whether a client is still there; 0 never.",
     ),
-    yes_no(
-        "protected-mode",
-        "yes",
-        "Refuses clients from other machines while there is no password and no address was bound on purpose.",
-    ),
+    yes_no("protected-mode", "yes", "Refuses clients from other machines while there is no password."),
 ];

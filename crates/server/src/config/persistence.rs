@@ -11,8 +11,8 @@ pub(crate) static ROWS: &[Setting] = &[
     lines(
         "save",
         "3600 1 300 100 60 10000",
-        "`seconds changes`, repeated: a snapshot is saved when so many changes happened within so many seconds; empty \
-         saves only on demand.",
+        "When to save a snapshot by itself, as `seconds changes`, repeated: once so many changes have happened and so many \
+         seconds have passed; empty saves only on demand.",
     )
     .check(check::save_points),
     text(

@@ -39,6 +39,9 @@ pub(crate) enum Change {
     AtStart,
 }
 
+/// Refuses a value with what would be right.
+pub(crate) type Check = fn(&str) -> Result<(), String>;
+
 /// One row of the table of settings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Setting {
@@ -56,10 +59,12 @@ pub(crate) struct Setting {
     pub(crate) only: Option<(&'static str, &'static str)>,
     /// Whether errors and the log must not show the value.
     pub(crate) is_secret: bool,
+    /// Whether numbers outside of the range become its ends instead of errors, as Redis does it for `hz`.
+    pub(crate) is_clamped: bool,
     /// Whether CONFIG GET and SET know nothing of it.
     pub(crate) is_hidden: bool,
     /// What its kind does not say: refuses with what would be right.
-    pub(crate) check: Option<fn(&str) -> Result<(), String>>,
+    pub(crate) check: Option<Check>,
 }
 
 impl Setting {
@@ -73,6 +78,7 @@ impl Setting {
             doc,
             only: None,
             is_secret: false,
+            is_clamped: false,
             is_hidden: false,
             check: None,
         }
@@ -101,7 +107,7 @@ impl Setting {
         self
     }
 
-    pub(crate) const fn check(mut self, check: fn(&str) -> Result<(), String>) -> Setting {
+    pub(crate) const fn check(mut self, check: Check) -> Setting {
         self.check = Some(check);
         self
     }
@@ -109,6 +115,12 @@ impl Setting {
     /// Shown by CONFIG GET alone.
     pub(crate) const fn secret(mut self) -> Setting {
         self.is_secret = true;
+        self
+    }
+
+    /// Numbers outside of the range become its ends.
+    pub(crate) const fn clamped(mut self) -> Setting {
+        self.is_clamped = true;
         self
     }
 
@@ -120,7 +132,10 @@ impl Setting {
 
     /// Reads `text` as a value of this setting. The error says what would be right.
     pub(crate) fn parse(&self, text: &str, current: &str) -> Result<Value, String> {
-        let value = value::parse(self.kind, text, current)?;
+        let value = match (self.kind, text.parse::<i64>()) {
+            (Kind::Int { min, max }, Ok(number)) if self.is_clamped => Value::Number(number.clamp(min, max)),
+            _ => value::parse(self.kind, text, current)?,
+        };
         let shown = value::show(self.kind, &value);
         if let Some((only, why)) = self.only
             && shown != only

@@ -96,89 +96,93 @@ fn quoted_words_read_back() {
     }
 }
 
+/// File, environment, arguments, and what is said about them.
+type Mistake = (&'static str, &'static [(&'static str, &'static str)], &'static [&'static str], &'static str);
+
+const MISTAKES: &[Mistake] = &[
+    ("maxmemory lots", &[], &[], "test.conf:1: maxmemory: 'lots' is refused: argument must be a memory value"),
+    (
+        "\n# comment\nport 70000",
+        &[],
+        &[],
+        "test.conf:3: port: '70000' is refused: argument must be between 0 and 65535 inclusive",
+    ),
+    ("port x", &[], &[], "test.conf:1: port: 'x' is refused: argument couldn't be parsed into an integer"),
+    ("port", &[], &[], "test.conf:1: port: a value is missing"),
+    (
+        "port 1 2",
+        &[],
+        &[],
+        "test.conf:1: port: '1 2' is refused: it takes one value, in quotes if there are spaces in it",
+    ),
+    ("maxmemroy 1gb", &[], &[], "test.conf:1: unknown setting 'maxmemroy'; did you mean 'maxmemory'?"),
+    ("loadmodule x.so", &[], &[], "test.conf:1: unknown setting 'loadmodule'"),
+    ("dir \"x", &[], &[], "test.conf:1: 'dir \"x' has unbalanced quotes"),
+    (
+        "protected-mode maybe",
+        &[],
+        &[],
+        "test.conf:1: protected-mode: 'maybe' is refused: argument must be 'yes' or 'no'",
+    ),
+    (
+        "loglevel loud",
+        &[],
+        &[],
+        "test.conf:1: loglevel: 'loud' is refused: argument(s) must be one of the following: debug, verbose, notice, \
+             warning, nothing",
+    ),
+    ("save 900", &[], &[], "test.conf:1: save: '900' is refused: Invalid save parameters"),
+    ("save 0 1", &[], &[], "test.conf:1: save: '0 1' is refused: Invalid save parameters"),
+    (
+        "client-output-buffer-limit normal 1 2",
+        &[],
+        &[],
+        "test.conf:1: client-output-buffer-limit: 'normal 1 2' is refused: Wrong number of arguments in buffer limit \
+             configuration.",
+    ),
+    (
+        "unixsocketperm 888",
+        &[],
+        &[],
+        "test.conf:1: unixsocketperm: '888' is refused: argument couldn't be parsed as an octal number",
+    ),
+    (
+        "dbfilename a/b",
+        &[],
+        &[],
+        "test.conf:1: dbfilename: 'a/b' is refused: dbfilename can't be a path, just a filename",
+    ),
+    (
+        "include missing.conf",
+        &[],
+        &[],
+        "test.conf:1: cannot read the settings of 'missing.conf': No such file or directory (os error 2)",
+    ),
+    (
+        "",
+        &[("SCRUBJAY_TIMEOUT", "-1")],
+        &[],
+        "environment variable SCRUBJAY_TIMEOUT: timeout: '-1' is refused: argument must be between 0 and 2147483647 inclusive",
+    ),
+    (
+        "",
+        &[("SCRUBJAY_TIMOUT", "1")],
+        &[],
+        "environment variable SCRUBJAY_TIMOUT: unknown setting 'timout'; did you mean 'timeout'?",
+    ),
+    ("", &[], &["--prot", "1"], "argument --prot: unknown setting 'prot'; did you mean 'port'?"),
+    ("", &[], &["port", "1"], "argument 'port' is not of the form --name value"),
+    (
+        "",
+        &[],
+        &["--requirepass", "a", "b"],
+        "argument --requirepass: requirepass: the value is refused: it takes one value, in quotes if there are spaces in it",
+    ),
+];
+
 #[test]
 fn errors_name_the_place_the_setting_the_value_and_what_would_be_right() {
-    let cases: &[(&str, &[(&str, &str)], &[&str], &str)] = &[
-        ("maxmemory lots", &[], &[], "test.conf:1: maxmemory: 'lots' is refused: argument must be a memory value"),
-        (
-            "\n# comment\nport 70000",
-            &[],
-            &[],
-            "test.conf:3: port: '70000' is refused: argument must be between 0 and 65535 inclusive",
-        ),
-        ("port x", &[], &[], "test.conf:1: port: 'x' is refused: argument couldn't be parsed into an integer"),
-        ("port", &[], &[], "test.conf:1: port: a value is missing"),
-        (
-            "port 1 2",
-            &[],
-            &[],
-            "test.conf:1: port: '1 2' is refused: it takes one value, in quotes if there are spaces in it",
-        ),
-        ("maxmemroy 1gb", &[], &[], "test.conf:1: unknown setting 'maxmemroy'; did you mean 'maxmemory'?"),
-        ("loadmodule x.so", &[], &[], "test.conf:1: unknown setting 'loadmodule'"),
-        ("dir \"x", &[], &[], "test.conf:1: 'dir \"x' has unbalanced quotes"),
-        (
-            "protected-mode maybe",
-            &[],
-            &[],
-            "test.conf:1: protected-mode: 'maybe' is refused: argument must be 'yes' or 'no'",
-        ),
-        (
-            "loglevel loud",
-            &[],
-            &[],
-            "test.conf:1: loglevel: 'loud' is refused: argument(s) must be one of the following: debug, verbose, notice, \
-             warning, nothing",
-        ),
-        ("save 900", &[], &[], "test.conf:1: save: '900' is refused: Invalid save parameters"),
-        ("save 0 1", &[], &[], "test.conf:1: save: '0 1' is refused: Invalid save parameters"),
-        (
-            "client-output-buffer-limit normal 1 2",
-            &[],
-            &[],
-            "test.conf:1: client-output-buffer-limit: 'normal 1 2' is refused: Wrong number of arguments in buffer limit \
-             configuration.",
-        ),
-        (
-            "unixsocketperm 888",
-            &[],
-            &[],
-            "test.conf:1: unixsocketperm: '888' is refused: argument couldn't be parsed as an octal number",
-        ),
-        (
-            "dbfilename a/b",
-            &[],
-            &[],
-            "test.conf:1: dbfilename: 'a/b' is refused: dbfilename can't be a path, just a filename",
-        ),
-        (
-            "include missing.conf",
-            &[],
-            &[],
-            "test.conf:1: cannot read the settings of 'missing.conf': No such file or directory (os error 2)",
-        ),
-        (
-            "",
-            &[("SCRUBJAY_TIMEOUT", "-1")],
-            &[],
-            "environment variable SCRUBJAY_TIMEOUT: timeout: '-1' is refused: argument must be between 0 and 2147483647 inclusive",
-        ),
-        (
-            "",
-            &[("SCRUBJAY_TIMOUT", "1")],
-            &[],
-            "environment variable SCRUBJAY_TIMOUT: unknown setting 'timout'; did you mean 'timeout'?",
-        ),
-        ("", &[], &["--prot", "1"], "argument --prot: unknown setting 'prot'; did you mean 'port'?"),
-        ("", &[], &["port", "1"], "argument 'port' is not of the form --name value"),
-        (
-            "",
-            &[],
-            &["--requirepass", "a", "b"],
-            "argument --requirepass: requirepass: the value is refused: it takes one value, in quotes if there are spaces in it",
-        ),
-    ];
-    for (content, environment, arguments, expected) in cases {
+    for (content, environment, arguments, expected) in MISTAKES {
         assert_eq!(load(content, environment, arguments).err().as_deref(), Some(*expected), "{content} {arguments:?}");
     }
 }
@@ -379,4 +383,18 @@ fn a_schedule_says_when_it_matches_next() {
     let due_ms = (4 * 60 + 30) * 60 * 1000;
     assert_eq!(schedule.next_ms(0), Some(due_ms));
     assert_eq!(schedule.next_ms(due_ms), Some(due_ms + day_ms));
+}
+
+#[test]
+fn settings_page_in_the_tree_is_up_to_date() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/settings.md");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, Config::settings_page()).unwrap();
+    }
+    let in_tree = std::fs::read_to_string(&path).unwrap_or_default();
+    let command = "UPDATE=1 cargo test -p scrubjay-server settings_page";
+    assert!(
+        in_tree == Config::settings_page(),
+        "docs/settings.md is not what the rows say; rewrite it with `{command}`"
+    );
 }

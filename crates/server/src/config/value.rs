@@ -48,7 +48,7 @@ pub(crate) fn parse(kind: Kind, text: &str, current: &str) -> Result<Value, Stri
         Kind::Bool if text.eq_ignore_ascii_case("no") => Ok(Value::Number(0)),
         Kind::Bool => Err("argument must be 'yes' or 'no'".to_owned()),
         Kind::Enum(names) => match names.iter().position(|name| name.eq_ignore_ascii_case(text)) {
-            Some(index) => Ok(Value::Number(index as i64)),
+            Some(index) => Ok(Value::Number(i64::try_from(index).unwrap_or(0))),
             None => Err(format!("argument(s) must be one of the following: {}", names.join(", "))),
         },
         Kind::Text | Kind::Lines => Ok(Value::Text(text.to_owned())),
