@@ -1,0 +1,108 @@
+//! `scrubjay serve`: settings, limits of the process, the server, and the lines that say what is on and where to look.
+
+use anyhow::Context;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use scrubjay_server::{Config, Server, Sources};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// Descriptors that are not connections: listeners, files, epoll, the admin listener's.
+const SPARE_DESCRIPTORS: u64 = 128;
+
+/// Runs a server until it is stopped by a signal or SHUTDOWN.
+pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
+    let config = Config::load(sources)?;
+    let wanted = config.maxclients().saturating_add(SPARE_DESCRIPTORS);
+    let descriptors = raise_descriptor_limit(wanted);
+    let mut lines = described(&config);
+    if descriptors < wanted {
+        let clients = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+        let _ =
+            writeln!(lines, "  warning    the system allows {descriptors} open files: enough for {clients} clients");
+    }
+    let pidfile = config.pidfile().map(PidFile::write).transpose()?;
+    let server = Server::start(config).context("cannot start")?;
+    crate::print(&format!("{}{lines}", headline(&server)))?;
+    server.stop_on_signals().context("cannot listen for signals")?;
+    server.wait().context("the server did not stop in order")?;
+    drop(pidfile);
+    Ok(())
+}
+
+/// Version and addresses.
+fn headline(server: &Server) -> String {
+    let mut lines = format!("scrubjay {} is ready\n", env!("CARGO_PKG_VERSION"));
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let _ = writeln!(
+        lines,
+        "  listening  {}",
+        if addresses.is_empty() { "on no TCP port".into() } else { addresses.join(", ") }
+    );
+    match server.admin_address() {
+        Some(address) => {
+            let _ = writeln!(lines, "  admin      http://{address}/metrics  /healthz  /readyz  /info");
+        }
+        None => lines.push_str("  admin      off\n"),
+    }
+    lines
+}
+
+/// What the settings say.
+fn described(config: &Config) -> String {
+    let mut lines = String::new();
+    let maxmemory = match config.maxmemory() {
+        0 => "no limit".to_owned(),
+        bytes => format!("{bytes} bytes, then writes are refused"),
+    };
+    let log = config.logfile().map_or("standard output".to_owned(), |path| path.display().to_string());
+    let file = config.file().map_or("none".to_owned(), |path| path.display().to_string());
+    let rows: [(&str, String); 6] = [
+        ("threads", config.threads().to_string()),
+        ("databases", config.databases().to_string()),
+        ("data", config.dir().join(&*config.dbfilename()).display().to_string()),
+        ("maxmemory", maxmemory),
+        ("log", log),
+        ("settings", format!("{file} (all of them: scrubjay serve --help)")),
+    ];
+    if let Some(path) = config.unixsocket() {
+        let _ = writeln!(lines, "  socket     {}", path.display());
+    }
+    for (name, value) in rows {
+        let _ = writeln!(lines, "  {name:<10} {value}");
+    }
+    lines
+}
+
+/// Raises the soft limit of open files towards `wanted`; returns what is allowed then.
+fn raise_descriptor_limit(wanted: u64) -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    let allowed = limit.current.unwrap_or(u64::MAX);
+    if allowed >= wanted {
+        return allowed;
+    }
+    let reachable = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    limit.current = Some(reachable);
+    if setrlimit(Resource::Nofile, limit).is_ok() { reachable } else { allowed }
+}
+
+/// The file that holds the process' number for as long as it runs.
+struct PidFile(PathBuf);
+
+impl PidFile {
+    fn write(path: PathBuf) -> anyhow::Result<PidFile> {
+        let written = std::fs::write(&path, format!("{}\n", std::process::id()));
+        written.with_context(|| format!("pidfile: '{}' cannot be written", path.display()))?;
+        Ok(PidFile(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Somebody else may have removed it; it is gone either way.
+        let _ = std::fs::remove_file(self.path());
+    }
+}
