@@ -36,7 +36,7 @@ fn insert(count: usize) -> anyhow::Result<Vec<u32>> {
         let key = wire::key(number);
         let before = clock::thread_cpu_ns();
         let key = keyspace.key(&key);
-        let stored = keyspace.pass(0).latch(&[key.hash], 1).set(Db(0), &key, &value, Expiry::Clear);
+        let stored = keyspace.pass(0).latch_one(key.hash, 1).set(Db(0), &key, &value, Expiry::Clear);
         *time_ns = u32::try_from(clock::thread_cpu_ns() - before).unwrap_or(u32::MAX);
         anyhow::ensure!(stored.is_ok(), "the keyspace is full at {number} keys");
     }
