@@ -3,7 +3,7 @@
 //! **Invariant:** an operation on a key whose stripe is not held panics; it is a bug of the caller, never of its input.
 
 use crate::stripe::{Latched, StripeCursor};
-use crate::{Cursor, Db, Key, KeyHash, Keyspace, WatchFlag};
+use crate::{Change, Cursor, Db, Key, KeyHash, Keyspace, WatchFlag};
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -186,6 +186,12 @@ impl<'a> Held<'a> {
         self.stripe(key.hash).unwatch(db, key, flag);
     }
 
+    /// What changed in the held stripes since the last call, each stripe's changes in their order; always empty unless the
+    /// keyspace is observed.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        self.guards.iter_mut().flat_map(|(_, stripe)| stripe.take_changes()).collect()
+    }
+
     /// Visits keys of `db` from `cursor` on until at least `count` were seen, and returns where to go on. Every key that is
     /// there from the start of a walk to its end is visited at least once, whatever grows, shrinks or splits meanwhile.
     /// Latches stripe by stripe when nothing is held; otherwise everything must be held.
@@ -247,6 +253,9 @@ impl<'a> Held<'a> {
     pub fn flush(&mut self, db: Db) {
         for (_, stripe) in &mut self.guards {
             stripe.flush(db);
+        }
+        if let Some((_, stripe)) = self.guards.first_mut() {
+            stripe.note_flush(db);
         }
     }
 

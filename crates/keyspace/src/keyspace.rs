@@ -4,8 +4,9 @@
 use crate::gate::Gate;
 use crate::memory::Usage;
 use crate::stripe::Stripe;
-use crate::{Exclusive, Key, KeyHash, Pass};
-use std::sync::atomic::{AtomicU32, Ordering};
+use crate::{Change, Exclusive, Key, KeyHash, Pass};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Each stripe reserves 48 GiB of address space, of which an x86-64 process has 128 TiB.
 const STRIPES_MAX: u32 = 2048;
@@ -67,6 +68,7 @@ pub struct Keyspace {
     stripe_shift: u32,
     hasher: ahash::RandomState,
     usage: Usage,
+    is_observed: Arc<AtomicBool>,
     /// Stripe of each slot at which the search for expired keys goes on.
     expiry_turns: Box<[AtomicU32]>,
 }
@@ -79,8 +81,9 @@ impl Keyspace {
         let hasher = ahash::RandomState::with_seeds(seed, !seed, seed.rotate_left(17), seed.rotate_left(43));
         let usage = Usage::default();
         let stripe_bits = options.stripes.ilog2();
+        let is_observed = Arc::new(AtomicBool::new(false));
         let stripes = (0..options.stripes)
-            .map(|_| Stripe::new(options.databases, stripe_bits, hasher.clone(), &usage))
+            .map(|_| Stripe::new(options.databases, stripe_bits, hasher.clone(), &usage, Arc::clone(&is_observed)))
             .collect::<Result<_, _>>()
             .map_err(|error| OptionsError(format!("no address space for {} stripes: {error}", options.stripes)))?;
         Ok(Keyspace {
@@ -90,6 +93,7 @@ impl Keyspace {
             stripe_shift: 63 - stripe_bits,
             hasher,
             usage,
+            is_observed,
             expiry_turns: (0..options.slots).map(|_| AtomicU32::new(0)).collect(),
         })
     }
@@ -166,6 +170,21 @@ impl Keyspace {
     #[inline]
     pub fn prefetch_entry(&self, db: Db, hash: KeyHash) {
         self.stripes[self.stripe_of(hash) as usize].prefetch_entry(db, hash);
+    }
+
+    /// Starts or ends the listing of changes. While it is on, [`Held::take_changes`](crate::Held::take_changes) hands out what
+    /// the holder changed, and [`Keyspace::take_changes`] what nobody held; somebody must take them, or they pile up. A change
+    /// is listed when its stripe is latched after this call. Off, it costs a change one relaxed load.
+    pub fn observe(&self, is_on: bool) {
+        self.is_observed.store(is_on, Ordering::Relaxed);
+    }
+
+    /// What changed and was not taken yet in the stripes that belong to `slot` of `slots`: keys that expired by themselves
+    /// ([`Keyspace::expire_some`]) or under a sweep. Latches one stripe at a time, as `expire_some` does.
+    pub fn take_changes(&self, slot: u32, slots: u32) -> Vec<Change> {
+        let _pass = self.pass(slot);
+        let mine = self.stripes.iter().skip(slot as usize).step_by(slots.max(1) as usize);
+        mine.flat_map(|stripe| stripe.latch().take_changes()).collect()
     }
 
     /// Removes keys whose time is over, in stripes that belong to `slot` of `slots`, looking at about `entries_max` entries

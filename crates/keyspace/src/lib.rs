@@ -27,4 +27,4 @@ pub use hash::{Key, KeyHash};
 pub use held::{Entry, Expiry, Full, Held, Owned};
 pub use keyspace::{Db, Keyspace, MemoryParts, Options, OptionsError};
 pub use scan::Cursor;
-pub use watch::WatchFlag;
+pub use watch::{Change, WatchFlag};

@@ -19,11 +19,11 @@ use crate::index::segment::Place;
 use crate::index::{self, Entries, Index, Position};
 use crate::memory::{Usage, Words, prefetch};
 use crate::slab::Slab;
-use crate::{Db, Entry, Full, Key, KeyHash, MemoryParts, WatchFlag};
+use crate::{Change, Db, Entry, Full, Key, KeyHash, MemoryParts, WatchFlag};
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// One database's part of a stripe, as far as it may be read without the latch.
 #[derive(Default)]
@@ -45,6 +45,8 @@ struct Data {
     hasher: ahash::RandomState,
     stripe_bits: u32,
     watched: Watched,
+    /// What changed since an observer took the list; grows while the keyspace is observed only.
+    changes: Vec<Change>,
     /// A class whose slots became sparse: compacted before the next change, when nobody holds a reference.
     sparse_class: Option<u8>,
     /// Removals from nearly empty buckets since a segment was last looked at.
@@ -62,6 +64,8 @@ pub(crate) struct Stripe {
     slab_address: usize,
     stripe_bits: u32,
     expired: AtomicU64,
+    /// The keyspace's own: see [`crate::Keyspace::observe`].
+    is_observed: Arc<AtomicBool>,
     data: Mutex<Data>,
 }
 
@@ -137,6 +141,7 @@ impl Stripe {
         stripe_bits: u32,
         hasher: ahash::RandomState,
         usage: &Usage,
+        is_observed: Arc<AtomicBool>,
     ) -> std::io::Result<Stripe> {
         let slab = Slab::new(usage.clone())?;
         Ok(Stripe {
@@ -145,6 +150,7 @@ impl Stripe {
             slab_address: slab.address(),
             stripe_bits,
             expired: AtomicU64::new(0),
+            is_observed,
             data: Mutex::new(Data {
                 slab,
                 blobs: Blobs::new(usage.clone()),
@@ -152,6 +158,7 @@ impl Stripe {
                 hasher,
                 stripe_bits,
                 watched: HashMap::new(),
+                changes: Vec::new(),
                 sparse_class: None,
                 removals: 0,
                 expiry_walk: walk::ExpiryWalk::default(),
@@ -289,15 +296,44 @@ impl<'a> Latched<'a> {
         }
     }
 
-    /// Tells those who watch a key that it changed.
+    /// Whether anybody wants to hear of changes.
+    #[inline]
+    fn is_heard(&self) -> bool {
+        !self.data.watched.is_empty() || self.is_observed()
+    }
+
+    #[inline]
+    fn is_observed(&self) -> bool {
+        self.stripe.is_observed.load(Ordering::Relaxed)
+    }
+
+    /// Tells those who watch a key, and the observer, that it changed.
     #[inline]
     fn touched(&mut self, db: Db, key: &[u8]) {
-        if !self.data.watched.is_empty() {
-            self.raise(db, key);
+        if self.is_heard() {
+            self.tell(db, key);
         }
     }
 
     #[cold]
+    fn tell(&mut self, db: Db, key: &[u8]) {
+        if self.is_observed() {
+            self.data.changes.push(Change::Key(db, key.into()));
+        }
+        self.raise(db, key);
+    }
+
+    /// Notes for the observer that a database was flushed; one stripe does it for all.
+    pub(crate) fn note_flush(&mut self, db: Db) {
+        if self.is_observed() {
+            self.data.changes.push(Change::Flush(db));
+        }
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.data.changes)
+    }
+
     fn raise(&mut self, db: Db, key: &[u8]) {
         for flag in self.data.watched.remove(&(db, Box::from(key))).unwrap_or_default() {
             flag.raise();

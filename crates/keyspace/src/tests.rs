@@ -1,6 +1,7 @@
 //! Tests of the keyspace through its public interface, and of its invariants.
 #![allow(clippy::cast_possible_truncation, reason = "test data is cut to size")]
 
+mod changes;
 mod concurrency;
 mod limits;
 mod memory;

@@ -172,7 +172,7 @@ impl Latched<'_> {
             let Some(place) = index::find(&self.stripe.words, root, position, |found| found == *reference) else {
                 continue;
             };
-            if !self.data.watched.is_empty() {
+            if self.is_heard() {
                 let key = super::key_of(&self.data.slab, &self.data.blobs, *reference).to_vec();
                 self.touched(db, &key);
             }

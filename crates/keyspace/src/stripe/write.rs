@@ -379,7 +379,7 @@ impl Latched<'_> {
     }
 
     pub(crate) fn flush(&mut self, db: Db) {
-        self.raise_present(db);
+        self.raise_present(db, db);
         let (words, table) = (&self.stripe.words, self.table(db));
         let is_alone =
             self.stripe.tables.iter().all(|other| std::ptr::eq(other, table) || other.len.load(Ordering::Relaxed) == 0);
@@ -415,8 +415,8 @@ impl Latched<'_> {
     }
 
     pub(crate) fn swap(&mut self, a: Db, b: Db) {
-        self.raise_present(a);
-        self.raise_present(b);
+        self.raise_present(a, b);
+        self.raise_present(b, a);
         let (a, b) = (self.table(a), self.table(b));
         for (a, b) in [(&a.root, &b.root), (&a.len, &b.len), (&a.expires, &b.expires)] {
             let held = a.load(Ordering::Relaxed);
@@ -425,13 +425,14 @@ impl Latched<'_> {
         }
     }
 
-    /// Raises the flags of the watched keys of `db` that are there.
-    fn raise_present(&mut self, db: Db) {
+    /// Raises the flags of the watched keys of `db` that are there, or in the database `other` that takes its place.
+    fn raise_present(&mut self, db: Db, other: Db) {
         let watched: Vec<Box<[u8]>> =
             self.data.watched.keys().filter(|(of, _)| *of == db).map(|(_, key)| key.clone()).collect();
         for bytes in watched {
             let hash = crate::KeyHash(self.data.hasher.hash_one(&*bytes));
-            if self.locate(db, &Key { bytes: &bytes, hash }, 0).is_some() {
+            let key = Key { bytes: &bytes, hash };
+            if self.locate(db, &key, 0).is_some() || self.locate(other, &key, 0).is_some() {
                 self.raise(db, &bytes);
             }
         }
