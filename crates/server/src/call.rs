@@ -48,7 +48,10 @@ impl<'a> Call<'a> {
     /// `get` into a `peek`: this is the one place that decides it.
     #[inline]
     pub(crate) fn read(&mut self, key: &Key<'_>) -> (Option<Entry<'_>>, &mut Reply<'a>) {
-        let entry = self.held.get(self.client.db, key);
+        let entry = match self.client.is_no_touch {
+            false => self.held.get(self.client.db, key),
+            true => self.held.peek(self.client.db, key),
+        };
         match entry {
             Some(_) => self.worker.stats.keyspace_hits.add(1),
             None => self.worker.stats.keyspace_misses.add(1),

@@ -7,9 +7,12 @@ mod transaction;
 
 pub(crate) use transaction::{Opened, OpenedRequest, Queued, Transaction};
 
+use crate::commands::client::stop_tracking;
 use crate::registry::{ClientHandle, HandleFlags};
 use crate::server::Shared;
-use scrubjay_keyspace::Db;
+use crate::tracking::Mode;
+use crate::watching::Watching;
+use scrubjay_keyspace::{Db, KeyHash};
 use scrubjay_resp::Protocol;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -42,7 +45,6 @@ pub(crate) struct Client {
     pub(crate) db: Db,
     pub(crate) protocol: Protocol,
     pub(crate) is_authenticated: bool,
-    pub(crate) name: Vec<u8>,
     /// Set by QUIT, SHUTDOWN and CLIENT KILL of oneself: closed once the output is sent.
     pub(crate) close_after_reply: bool,
     pub(crate) reply_mode: ReplyMode,
@@ -52,6 +54,13 @@ pub(crate) struct Client {
     pub(crate) parked: Option<Parked>,
     /// EXEC is running: nothing may park.
     pub(crate) is_in_exec: bool,
+    /// What WATCH named since the last EXEC.
+    pub(crate) watching: Watching,
+    /// CLIENT TRACKING, and whether CLIENT CACHING was called for what runs next.
+    pub(crate) tracking: Option<Arc<Mode>>,
+    pub(crate) is_caching: bool,
+    /// CLIENT NO-TOUCH: its reads are no use of a key.
+    pub(crate) is_no_touch: bool,
     /// What other threads see of this client.
     pub(crate) handle: Arc<ClientHandle>,
 }
@@ -64,12 +73,15 @@ impl Client {
             db: Db(0),
             protocol: Protocol::Resp2,
             is_authenticated: true,
-            name: Vec::new(),
             close_after_reply: false,
             reply_mode: ReplyMode::On,
             transaction: None,
             parked: None,
             is_in_exec: false,
+            watching: Watching::default(),
+            tracking: None,
+            is_caching: false,
+            is_no_touch: false,
             handle,
         }
     }
@@ -79,10 +91,15 @@ impl Client {
         Client::of(Arc::new(ClientHandle::detached(id)))
     }
 
-    /// Ends the session: nothing of it may stay behind in what all threads share.
+    /// Ends the session: nothing of it may stay behind in what all threads share. The caller holds no latch and no pass.
     pub(crate) fn leave(&mut self, shared: &Shared, slot: u32) {
-        let _ = (shared, slot);
         self.transaction = None;
+        stop_tracking(shared, self);
+        if !self.watching.is_empty() {
+            let hashes: Vec<KeyHash> = self.watching.hashes(&shared.keyspace).collect();
+            let pass = shared.keyspace.pass(slot);
+            self.watching.forget(&mut pass.latch(&hashes, shared.clock.now_ms()));
+        }
     }
 
     /// Copies what other threads may ask for to the handle.
@@ -94,6 +111,7 @@ impl Client {
         let queued = self.transaction.as_ref().map_or(-1, |open| i32::try_from(open.queued.len()).unwrap_or(i32::MAX));
         handle.queued_len.store(queued, Ordering::Relaxed);
         handle.set_flag(HandleFlags::MULTI, queued >= 0);
+        handle.set_flag(HandleFlags::DIRTY, self.watching.is_dirty());
         handle.set_flag(HandleFlags::BLOCKED, self.parked.as_ref().is_some_and(|parked| !parked.is_paused));
         handle.set_flag(HandleFlags::CLOSE_AFTER_REPLY, self.close_after_reply);
     }

@@ -76,6 +76,8 @@ pub(crate) enum Reach {
     Keys,
     /// No key in particular: latches stripe by stripe (SCAN, KEYS, DBSIZE, RANDOMKEY). Inside MULTI: everything.
     Sweep,
+    /// The keys that the client watches (UNWATCH, DISCARD, RESET), and for EXEC those that are queued. Inside MULTI: nothing.
+    Watched,
     /// The whole keyspace behind the closed gate (FLUSHALL, SWAPDB, SAVE).
     Whole,
 }
@@ -153,6 +155,10 @@ impl Command {
 
     pub(crate) const fn flags(self, flags: Flags) -> Command {
         Command { flags, ..self }
+    }
+
+    pub(crate) const fn reach(self, reach: Reach) -> Command {
+        Command { reach, ..self }
     }
 
     pub(crate) const fn keys(self, keys: Keys) -> Command {

@@ -3,6 +3,7 @@
 pub(crate) mod absent;
 pub(crate) mod acl;
 pub(crate) mod bits;
+pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod config;
 pub(crate) mod connection;
@@ -17,3 +18,4 @@ pub(crate) mod server;
 pub(crate) mod session;
 pub(crate) mod slowlog;
 pub(crate) mod strings;
+pub(crate) mod transactions;

@@ -14,6 +14,7 @@ use crate::command::Flags;
 use crate::dispatch::{Row, Unknown};
 use crate::error::Error;
 use crate::server::Shared;
+use crate::tracking;
 use crate::worker::Worker;
 use check::Next;
 use scrubjay_keyspace::{Held, KeyHash, Pass};
@@ -273,6 +274,9 @@ fn invoke(call: &mut Call<'_>, position: usize) {
         }
         Ok(()) => {}
         Err(error) => fail(call, position, &error),
+    }
+    if call.shared.tracking.is_on() {
+        tracking::after_command(call);
     }
 }
 

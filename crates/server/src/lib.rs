@@ -27,8 +27,10 @@ mod server;
 mod slowlog;
 mod stats;
 mod table;
+mod tracking;
 #[cfg(test)]
 mod transcript;
+mod watching;
 mod worker;
 
 pub use config::{Config, ConfigError, Described, OutputLimit, Schedule, Sources};

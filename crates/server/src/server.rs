@@ -17,6 +17,7 @@ use crate::reactor::Reactor;
 use crate::registry::Registry;
 use crate::slowlog::SlowLog;
 use crate::stats::{Rates, WorkerStats};
+use crate::tracking::Tracking;
 use scrubjay_keyspace::{Keyspace, Options};
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) latency: LatencyMonitor,
     pub(crate) persistence: Persistence,
     pub(crate) slowlog: SlowLog,
+    pub(crate) tracking: Tracking,
     pub(crate) vitals: Vitals,
     /// The data is loaded and clients are served.
     pub(crate) is_ready: AtomicBool,
@@ -74,6 +76,7 @@ impl Shared {
             started_ms: clock.now_ms(),
             latency: LatencyMonitor::default(),
             slowlog: SlowLog::default(),
+            tracking: Tracking::default(),
             vitals: Vitals::new(clock.instant()),
             is_ready: AtomicBool::new(false),
             log: Log::open(&config).map_err(|error| error.to_string())?,
@@ -162,7 +165,8 @@ impl Shared {
         let (flags, now_seconds) = (row.command.flags, self.clock.now_ms() / 1000);
         let is_logged = self.config.slowlog_slower_than_us().is_some_and(|slow_us| spent_us >= slow_us);
         if is_logged && !flags.contains(Flags::SKIP_SLOWLOG) {
-            let who = (client.handle.address.as_str(), client.name.as_slice());
+            let name = client.handle.identity.lock().name.clone();
+            let who = (client.handle.address.as_str(), name.as_slice());
             self.slowlog.note(args, now_seconds, spent_us, who, self.config.slowlog_max_len());
         }
         let threshold_ms = self.config.latency_threshold_ms();

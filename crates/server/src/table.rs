@@ -17,9 +17,11 @@ pub(crate) static GROUPS: &[&[Command]] = &[
     commands::absent::ROWS,
     commands::acl::ROWS,
     commands::bits::ROWS,
+    commands::client::ROWS,
     commands::command::ROWS,
     commands::config::ROWS,
     commands::connection::ROWS,
+    commands::connection::WAIT_ROWS,
     commands::debug::ROWS,
     commands::keys::ROWS,
     commands::latency::ROWS,
@@ -28,6 +30,7 @@ pub(crate) static GROUPS: &[&[Command]] = &[
     commands::server::ROWS,
     commands::slowlog::ROWS,
     commands::strings::ROWS,
+    commands::transactions::ROWS,
 ];
 
 static BY_NAME: LazyLock<HashMap<&'static str, &'static Command>> =

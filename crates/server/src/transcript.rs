@@ -1,31 +1,69 @@
 //! A client for tests: it sends a line of words to a server in this process and shows the reply as it came, on one line.
 
+use crate::server::Shared;
 use crate::{Config, Server};
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Starts a server with these settings on a free port.
-pub(crate) fn serve(settings: &[(&str, &str)]) -> SocketAddr {
-    let settings = settings.iter().copied().chain([("bind", "127.0.0.1:0"), ("admin-port", "0")]);
-    let server = Server::start(Config::with(settings).unwrap()).unwrap();
-    let address = server.address().unwrap();
-    // It serves until the process of the tests ends.
-    std::mem::forget(server);
-    address
+pub(crate) fn serve(settings: &[(&str, &str)]) -> Served {
+    Served::with(settings)
+}
+
+/// A server on a free port, for as long as this or a connection to it lives.
+#[derive(Clone)]
+pub(crate) struct Served {
+    server: Arc<Server>,
+    /// Its data: removed with it.
+    _dir: Arc<TempDir>,
+}
+
+impl Served {
+    /// A server with default settings.
+    pub(crate) fn new() -> Served {
+        Served::with(&[])
+    }
+
+    /// A server with these settings.
+    pub(crate) fn with(settings: &[(&str, &str)]) -> Served {
+        let dir = TempDir::new().unwrap();
+        let dir_path = dir.path().to_str().unwrap();
+        let own = [("bind", "127.0.0.1:0"), ("admin-port", "0"), ("save", ""), ("dir", dir_path)];
+        let settings = own.into_iter().chain(settings.iter().copied());
+        Served { server: Arc::new(Server::start(Config::with(settings).unwrap()).unwrap()), _dir: Arc::new(dir) }
+    }
+
+    /// A new connection to it.
+    pub(crate) fn peer(&self) -> Peer {
+        Peer::connect(self.clone())
+    }
+
+    /// What its threads share.
+    pub(crate) fn shared(&self) -> &Shared {
+        self.server.shared()
+    }
 }
 
 /// One connection. A reply that does not come within seconds fails the test.
 pub(crate) struct Peer {
     stream: BufReader<TcpStream>,
+    _served: Served,
 }
 
 impl Peer {
-    pub(crate) fn connect(address: SocketAddr) -> Peer {
-        let stream = TcpStream::connect(address).unwrap();
+    pub(crate) fn connect(served: Served) -> Peer {
+        let stream = TcpStream::connect(served.server.address().unwrap()).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Peer { stream: BufReader::new(stream) }
+        Peer { stream: BufReader::new(stream), _served: served }
+    }
+
+    /// Where it comes from, as the server sees it.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.stream.get_ref().local_addr().unwrap()
     }
 
     /// Sends words without waiting for a reply. A word `""` is empty, `_` inside a word stays.
@@ -45,7 +83,7 @@ impl Peer {
         if self.read_reply(&mut text).is_none() {
             text.push_str("closed");
         }
-        text.trim_end().replace("\r\n", " ")
+        text.strip_suffix("\r\n").unwrap_or(&text).replace("\r\n", " ")
     }
 
     /// Sends words and shows the reply.

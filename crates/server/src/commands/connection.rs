@@ -4,14 +4,20 @@
 
 use crate::arguments;
 use crate::call::Call;
-use crate::command::{Command, Flags, Group};
+use crate::client::ReplyMode;
+use crate::command::{Command, Flags, Group, Reach};
+use crate::commands::client;
 use crate::error::{self, Error, session};
+use crate::registry::HandleFlags;
 use crate::server::REDIS_VERSION;
 use scrubjay_keyspace::Db;
 use scrubjay_resp::Protocol;
 
 #[cfg(test)]
 mod tests;
+mod wait;
+
+pub(crate) use wait::ROWS as WAIT_ROWS;
 
 /// Handshakes are answered to strangers, at any time, and never in scripts.
 const HANDSHAKE: Flags = Flags::NOSCRIPT
@@ -52,7 +58,7 @@ pub(crate) static ROWS: &[Command] = &[
         "",
         "Closes the connection once everything before it is answered.",
     ),
-    Command::new("reset", 1, reset).group(Group::Connection, CATEGORIES).flags(HANDSHAKE).docs(
+    Command::new("reset", 1, reset).group(Group::Connection, CATEGORIES).flags(HANDSHAKE).reach(Reach::Watched).docs(
         "6.2.0",
         "O(1)",
         "",
@@ -191,7 +197,7 @@ pub(crate) fn is_printable(text: &[u8]) -> bool {
 
 /// Names the connection; an empty name takes the name away.
 pub(crate) fn set_name(call: &mut Call<'_>, name: &[u8]) {
-    call.client.name = name.to_vec();
+    call.client.handle.identity.lock().name = name.to_vec();
 }
 
 fn ping(call: &mut Call<'_>) -> Result<(), Error> {
@@ -214,8 +220,15 @@ fn quit(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// As if the client had just connected, but for its id and what CLIENT SETINFO said.
 fn reset(call: &mut Call<'_>) -> Result<(), Error> {
+    client::stop_tracking(call.shared, call.client);
+    call.client.transaction = None;
+    call.client.watching.forget(&mut call.held);
     call.client.db = Db(0);
+    call.client.reply_mode = ReplyMode::On;
+    call.client.is_no_touch = false;
+    call.client.handle.set_flag(HandleFlags::NO_TOUCH.union(HandleFlags::NO_EVICT), false);
     call.client.is_authenticated = call.shared.config.requirepass().is_empty();
     set_name(call, b"");
     set_protocol(call, Protocol::Resp2);

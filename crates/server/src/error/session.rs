@@ -30,7 +30,10 @@ pub(crate) const UNBLOCK_REASON: Error = fixed("ERR CLIENT UNBLOCK reason should
 pub(crate) const UNBLOCKED: Error = fixed("UNBLOCKED client unblocked via CLIENT UNBLOCK");
 
 pub(crate) const TIMEOUT_NOT_AN_INTEGER: Error = fixed("ERR timeout is not an integer or out of range");
+pub(crate) const TIMEOUT_OUT_OF_RANGE: Error = fixed("ERR timeout is out of range");
 pub(crate) const TIMEOUT_NEGATIVE: Error = fixed("ERR timeout is negative");
+pub(crate) const NOT_POSITIVE: Error = fixed("ERR value is out of range, must be positive");
+pub(crate) const NUMLOCAL_OUT_OF_RANGE: Error = fixed("ERR value is out of range, value must between 0 and 1");
 pub(crate) const WAITAOF_WITHOUT_AOF: Error =
     fixed("ERR WAITAOF cannot be used when numlocal is set but appendonly is disabled.");
 

@@ -8,6 +8,7 @@ use crate::error::{self, Error};
 use crate::persistence;
 use crate::server::Shared;
 use scrubjay_resp::Reply;
+use std::sync::atomic::Ordering;
 
 /// What to do with a request that may go on.
 pub(super) enum Next {
@@ -89,6 +90,7 @@ pub(super) fn is_exec(row: &Row) -> bool {
 pub(super) fn queue(shared: &Shared, client: &mut Client, row: &'static Row, args: &[&[u8]], out: &mut Vec<u8>) {
     let protocol = client.protocol;
     let Some(open) = &mut client.transaction else { return };
+    client.handle.last_row.store(row.id, Ordering::Relaxed);
     open.push(Queued::new(row, args));
     if open.cost > shared.query_buffer_limit() {
         client.close_after_reply = true;

@@ -21,16 +21,18 @@ pub(super) fn wanted(shared: &Shared, client: &Client, row: &Row, args: &[&[u8]]
     let mut hashes = SmallVec::new();
     if is_exec(row) {
         for queued in client.transaction.iter().flat_map(|open| &open.queued) {
-            if queued.row.command.reach != Reach::Keys {
-                return Wanted::Everything;
+            match queued.row.command.reach {
+                Reach::Sweep | Reach::Whole => return Wanted::Everything,
+                Reach::Keys => collect(shared, queued.row.command, &queued.args(), &mut hashes),
+                // Inside EXEC nothing is watched any more.
+                Reach::Watched => {}
             }
-            collect(shared, queued.row.command, &queued.args(), &mut hashes);
         }
-        return Wanted::Keys(hashes);
     }
     match row.command.reach {
         Reach::Whole => return Wanted::Everything,
         Reach::Sweep => {}
+        Reach::Watched => hashes.extend(client.watching.hashes(&shared.keyspace)),
         Reach::Keys => collect(shared, row.command, args, &mut hashes),
     }
     Wanted::Keys(hashes)

@@ -3,6 +3,7 @@
 use super::turn::{Thread, answer};
 use crate::clock::Clock;
 use crate::stats;
+use crate::tracking;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,9 @@ impl Thread {
         self.ticks.next = now + TICK;
         self.ticks.count = self.ticks.count.wrapping_add(1);
         self.expire(now);
+        if self.shared.tracking.is_on() {
+            tracking::after_tick(&self.shared, self.worker.slot);
+        }
         if self.ticks.count % TICKS_PER_SWEEP == 1 {
             self.sweep();
         }

@@ -14,6 +14,7 @@ use super::tick::Ticks;
 use super::window::Window;
 use crate::client::Queued;
 use crate::config::OutputLimit;
+use crate::error::session;
 use crate::exec::{self, Batch, Ran, Request};
 use crate::registry::Unblock;
 use crate::server::Shared;
@@ -219,7 +220,7 @@ impl Thread {
                 Message::Unblock(id, Unblock::Error) => (
                     id,
                     Box::new(|connection, buffers| {
-                        answer(connection, buffers, |_| b"-UNBLOCKED client unblocked via CLIENT UNBLOCK\r\n".to_vec());
+                        answer(connection, buffers, |_| format!("-{}\r\n", session::UNBLOCKED.0).into_bytes());
                     }),
                 ),
             };

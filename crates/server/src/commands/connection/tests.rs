@@ -1,15 +1,11 @@
 //! The connection commands on the wire, as Redis answers them.
 
 use super::*;
-use crate::transcript::{self, Peer};
-
-fn peer() -> Peer {
-    Peer::connect(transcript::serve(&[]))
-}
+use crate::transcript::Served;
 
 #[test]
 fn without_a_password_the_default_user_takes_any() {
-    peer().check(&[
+    Served::new().peer().check(&[
         ("AUTH", "-ERR wrong number of arguments for 'auth' command"),
         (
             "AUTH a",
@@ -33,7 +29,8 @@ fn a_password_is_compared_whole() {
 
 #[test]
 fn hello_refuses_what_it_does_not_know_before_it_changes_anything() {
-    let mut peer = peer();
+    let served = Served::new();
+    let mut peer = served.peer();
     peer.check(&[
         ("HELLO x", "-ERR Protocol version is not an integer or out of range"),
         ("HELLO 1", "-NOPROTO unsupported protocol version"),
@@ -49,7 +46,8 @@ fn hello_refuses_what_it_does_not_know_before_it_changes_anything() {
 
 #[test]
 fn hello_answers_in_the_protocol_that_it_sets() {
-    let mut peer = peer();
+    let served = Served::new();
+    let mut peer = served.peer();
     let id = peer.ask("HELLO 2");
     assert!(id.starts_with("*14 $6 server $5 redis $7 version $5 7.2.4 $5 proto :2 $2 id :"), "{id}");
     assert!(id.ends_with(" $4 mode $10 standalone $4 role $6 master $7 modules *0"), "{id}");
@@ -60,7 +58,7 @@ fn hello_answers_in_the_protocol_that_it_sets() {
 
 #[test]
 fn ping_echo_and_quit_answer() {
-    peer().check(&[
+    Served::new().peer().check(&[
         ("PING", "+PONG"),
         ("PING a", "$1 a"),
         ("PING a b", "-ERR wrong number of arguments for 'ping' command"),
@@ -73,7 +71,7 @@ fn ping_echo_and_quit_answer() {
 
 #[test]
 fn select_changes_the_database_within_bounds() {
-    peer().check(&[
+    Served::new().peer().check(&[
         ("SELECT x", "-ERR value is not an integer or out of range"),
         ("SELECT 999999999999999999999999", "-ERR value is not an integer or out of range"),
         ("SELECT 99999999999", "-ERR value is out of range, value must between -2147483648 and 2147483647"),

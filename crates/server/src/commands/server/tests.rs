@@ -49,7 +49,7 @@ fn resetstat_clears_counters_and_keeps_gauges() {
 #[test]
 fn info_is_verbatim_text_in_resp3_and_empty_for_unknown_sections() {
     let mut peer = Peer::connect(transcript::serve(&[]));
-    assert_eq!(peer.ask("INFO nonsense"), "$0");
+    assert_eq!(peer.ask("INFO nonsense"), "$0 ");
     peer.ask("HELLO 3");
     assert!(peer.ask("INFO cluster").starts_with("=34 txt:# Cluster cluster_enabled:0"));
 }
