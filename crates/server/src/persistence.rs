@@ -10,6 +10,7 @@ mod schedule;
 mod snapshot;
 
 use crate::error::Error;
+use crate::log::Level;
 use crate::server::Shared;
 use parking_lot::{Condvar, Mutex};
 use scrubjay_keyspace::Held;
@@ -188,11 +189,12 @@ pub(crate) fn save(shared: &Shared, held: &mut Held<'_>) -> Result<(), SaveError
     match saved {
         Ok(keys) => {
             persistence.note_saved(cut_changes, shared.clock.now_ms());
-            eprintln!("saved {keys} keys to {}", snapshot::path(shared).display());
+            shared.log(Level::Notice, format_args!("saved {keys} keys to {}", snapshot::path(shared).display()));
             Ok(())
         }
         Err(error) => {
-            eprintln!("saving to {} failed: {error}", snapshot::path(shared).display());
+            let path = snapshot::path(shared);
+            shared.log(Level::Warning, format_args!("saving to {} failed: {error}", path.display()));
             Err(error.into())
         }
     }
@@ -224,7 +226,7 @@ pub(crate) fn load_at_start(shared: &Shared) -> Result<(), LoadError> {
     let started = shared.clock.instant();
     let Some(loaded) = snapshot::load(shared, &mut exclusive.hold_all(shared.clock.now_ms()))? else { return Ok(()) };
     note_loaded(shared, &loaded);
-    eprintln!(
+    let line = format!(
         "loaded {} keys ({} bytes) from {} in {:.3} s; {} more had expired",
         loaded.keys,
         loaded.bytes,
@@ -232,6 +234,7 @@ pub(crate) fn load_at_start(shared: &Shared) -> Result<(), LoadError> {
         shared.clock.instant().saturating_duration_since(started).as_secs_f64(),
         loaded.expired
     );
+    shared.log(Level::Notice, line);
     Ok(())
 }
 

@@ -255,7 +255,9 @@ impl Server {
                 let Some(shared) = shared.upgrade() else { return };
                 match persistence::save_on_shutdown(&shared) {
                     Ok(()) => shared.request_stop(),
-                    Err(error) => eprintln!("scrubjay: not stopping, since saving failed: {error}"),
+                    Err(error) => {
+                        shared.log(Level::Warning, format_args!("not stopping, since saving failed: {error}"));
+                    }
                 }
             }
         })?;
@@ -295,7 +297,7 @@ impl Drop for Server {
         if self.reactor.is_some() {
             self.shared.request_stop();
             if let Err(error) = self.join() {
-                eprintln!("scrubjay: stopping: {error}");
+                self.shared.log(Level::Warning, format_args!("stopping: {error}"));
             }
         }
     }

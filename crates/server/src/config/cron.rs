@@ -25,6 +25,11 @@ impl Schedule {
         }
     }
 
+    /// Whether a snapshot became due after `since_ms` and not after `now_ms`. Several such moments are one snapshot.
+    pub fn is_due(&self, since_ms: u64, now_ms: u64) -> bool {
+        self.next_ms(since_ms).is_some_and(|next_ms| next_ms <= now_ms)
+    }
+
     /// The first moment after `now_ms` (Unix milliseconds) at which a snapshot is due; `None` when there is none.
     pub fn next_ms(&self, now_ms: u64) -> Option<u64> {
         let now = DateTime::from_timestamp_millis(i64::try_from(now_ms).ok()?)?;

@@ -383,6 +383,9 @@ fn a_schedule_says_when_it_matches_next() {
     let due_ms = (4 * 60 + 30) * 60 * 1000;
     assert_eq!(schedule.next_ms(0), Some(due_ms));
     assert_eq!(schedule.next_ms(due_ms), Some(due_ms + day_ms));
+    assert!(!schedule.is_due(0, due_ms - 1));
+    assert!(schedule.is_due(due_ms - 1, due_ms) && schedule.is_due(0, due_ms + 5 * day_ms));
+    assert!(!schedule.is_due(due_ms, due_ms + 1) && !schedule.is_due(due_ms + 1, due_ms));
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! The thread of background saves: runs those that were asked for, and asks itself when a save point is reached.
+//! The thread of background saves: runs those that were asked for, and asks itself when a save point is reached or the
+//! calendar of `snapshot-cron` says so.
 
 use super::{Background, Persistence, State, snapshot};
+use crate::log::Level;
 use crate::server::Shared;
 use parking_lot::MutexGuard;
 use std::io;
@@ -38,8 +40,12 @@ pub(super) fn wait_until_idle(shared: &Shared) {
 fn run(shared: &Shared) {
     let persistence = &shared.persistence;
     let mut state = persistence.state.lock();
+    let mut looked_ms = shared.clock.now_ms();
     while !state.is_stopping {
-        if state.background == Background::Asked || is_due(shared, &state) {
+        let since_ms = std::mem::replace(&mut looked_ms, shared.clock.now_ms());
+        let schedule = shared.config.snapshot_cron();
+        let is_on_calendar = schedule.is_some_and(|schedule| schedule.is_due(since_ms, looked_ms));
+        if state.background == Background::Asked || is_on_calendar || is_due(shared, &state) {
             state.background = Background::Running { since: shared.clock.instant() };
             MutexGuard::unlocked(&mut state, || save(shared));
             finish(shared, persistence, &mut state);
@@ -69,10 +75,13 @@ fn save(shared: &Shared) {
     match written.and_then(snapshot::Unpublished::publish) {
         Ok(keys) => {
             shared.persistence.note_saved(cut_changes, shared.clock.now_ms());
-            eprintln!("saved {keys} keys to {} in the background", snapshot::path(shared).display());
+            let path = snapshot::path(shared);
+            shared.log(Level::Notice, format_args!("saved {keys} keys to {} in the background", path.display()));
         }
         Err(error) => {
-            eprintln!("saving to {} in the background failed: {error}", snapshot::path(shared).display());
+            let path = snapshot::path(shared);
+            let line = format!("saving to {} in the background failed: {error}", path.display());
+            shared.log(Level::Warning, line);
             shared.persistence.state.lock().failed_at_ms = Some(shared.clock.now_ms());
             shared.persistence.has_failed.store(true, Ordering::Relaxed);
         }

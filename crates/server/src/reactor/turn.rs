@@ -16,6 +16,7 @@ use crate::client::Queued;
 use crate::config::OutputLimit;
 use crate::error::session;
 use crate::exec::{self, Batch, Ran, Request};
+use crate::log::Level;
 use crate::registry::Unblock;
 use crate::server::Shared;
 use crate::worker::Worker;
@@ -99,7 +100,7 @@ impl Thread {
         while !self.shared.is_stopping() {
             let timeout = if self.queue.is_empty() { self.timeout() } else { Duration::ZERO };
             if let Err(error) = self.poller.wait(timeout, &mut self.ready) {
-                eprintln!("scrubjay: worker {}: poll: {error}", self.worker.slot);
+                self.shared.log(Level::Warning, format_args!("thread {} cannot poll: {error}", self.worker.slot));
                 self.shared.request_stop();
             }
             self.now_ms = self.shared.clock.now_ms();
@@ -336,7 +337,8 @@ impl Thread {
                 connection.is_halted = true;
                 if at == first {
                     connection.is_broken = true;
-                    eprintln!("scrubjay: a command panicked; client {} is closed", connection.client.id);
+                    let client = connection.client.id;
+                    self.shared.log(Level::Warning, format_args!("a command panicked; client {client} is closed"));
                 }
             }
         }

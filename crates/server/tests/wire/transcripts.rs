@@ -26,7 +26,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { bits keys strings }
+transcripts! { bits keys strings server }
 
 #[test]
 fn every_transcript_in_the_folder_is_spoken() {
