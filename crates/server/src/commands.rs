@@ -12,6 +12,7 @@ pub(crate) mod debug;
 pub(crate) mod keys;
 pub(crate) mod latency;
 pub(crate) mod memory;
+pub(crate) mod monitor;
 pub(crate) mod persistence;
 pub(crate) mod server;
 #[cfg(test)]

@@ -278,6 +278,18 @@ fn invoke(call: &mut Call<'_>, position: usize) {
     if call.shared.tracking.is_on() {
         tracking::after_command(call);
     }
+    if call.shared.monitors.is_watching() {
+        show(call);
+    }
+}
+
+/// Shows a call to those who watch (MONITOR), unless it is none of their business.
+#[cold]
+fn show(call: &Call<'_>) {
+    if !call.command.flags.intersects(Flags::ADMIN.union(Flags::SKIP_MONITOR)) {
+        let shared = call.shared;
+        shared.monitors.feed(&shared.registry, shared.clock.now_us(), call.client, call.row, call.args);
+    }
 }
 
 /// Takes back what the handler wrote since `position` and answers its error.

@@ -11,9 +11,11 @@ use crate::dispatch::{Dispatch, Row};
 use crate::info::Vitals;
 use crate::latency::LatencyMonitor;
 use crate::log::{Level, Log};
+use crate::monitors::Monitors;
 use crate::pause::Pause;
 use crate::persistence::{self, Persistence};
 use crate::reactor::Reactor;
+use crate::redaction;
 use crate::registry::Registry;
 use crate::slowlog::SlowLog;
 use crate::stats::{Rates, WorkerStats};
@@ -45,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) started_ms: u64,
     pub(crate) config: Config,
     pub(crate) latency: LatencyMonitor,
+    pub(crate) monitors: Monitors,
     pub(crate) persistence: Persistence,
     pub(crate) slowlog: SlowLog,
     pub(crate) tracking: Tracking,
@@ -75,6 +78,7 @@ impl Shared {
             is_active_expire_on: AtomicBool::new(true),
             started_ms: clock.now_ms(),
             latency: LatencyMonitor::default(),
+            monitors: Monitors::default(),
             slowlog: SlowLog::default(),
             tracking: Tracking::default(),
             vitals: Vitals::new(clock.instant()),
@@ -167,7 +171,8 @@ impl Shared {
         if is_logged && !flags.contains(Flags::SKIP_SLOWLOG) {
             let name = client.handle.identity.lock().name.clone();
             let who = (client.handle.address.as_str(), name.as_slice());
-            self.slowlog.note(args, now_seconds, spent_us, who, self.config.slowlog_max_len());
+            let args = redaction::redacted(row, args);
+            self.slowlog.note(&args, now_seconds, spent_us, who, self.config.slowlog_max_len());
         }
         let threshold_ms = self.config.latency_threshold_ms();
         if threshold_ms != 0 && spent_us >= threshold_ms.saturating_mul(1000) {

@@ -26,6 +26,7 @@ pub(crate) static GROUPS: &[&[Command]] = &[
     commands::keys::ROWS,
     commands::latency::ROWS,
     commands::memory::ROWS,
+    commands::monitor::ROWS,
     commands::persistence::ROWS,
     commands::server::ROWS,
     commands::slowlog::ROWS,

@@ -153,8 +153,11 @@ pub(crate) fn is_in_category(row: &Command, category: &[u8]) -> bool {
     listing::categories(row).iter().any(|known| known.as_bytes().eq_ignore_ascii_case(category))
 }
 
+/// A key of a call and what the call does with it.
+type KeyAndFlags<'a> = (&'a [u8], &'static [&'static str]);
+
 /// The row that `COMMAND GETKEYS` is asked about and the keys of it: the arguments from the third on.
-fn keys_asked_for<'a>(args: &'a [&'a [u8]]) -> Result<Vec<(&'a [u8], &'static [&'static str])>, Error> {
+fn keys_asked_for<'a>(args: &'a [&'a [u8]]) -> Result<Vec<KeyAndFlags<'a>>, Error> {
     let args = args.get(2..).unwrap_or_default();
     let row = called_row(args).ok_or(Error::new("ERR Invalid command specified"))?;
     let specs = listing::key_specs(row.keys);

@@ -225,6 +225,7 @@ fn reset(call: &mut Call<'_>) -> Result<(), Error> {
     client::stop_tracking(call.shared, call.client);
     call.client.transaction = None;
     call.client.watching.forget(&mut call.held);
+    call.shared.monitors.remove(call.client.id);
     call.client.db = Db(0);
     call.client.reply_mode = ReplyMode::On;
     call.client.is_no_touch = false;

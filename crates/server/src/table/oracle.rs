@@ -6,7 +6,7 @@ use crate::commands::command::info;
 use crate::table::listing;
 use scrubjay_resp::{Protocol, Reply};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
