@@ -160,6 +160,7 @@ impl Dispatch {
     }
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves are taken apart, and the place is masked")]
     fn home(&self, folded: u128) -> usize {
         let mixed = ((folded as u64) ^ ((folded >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (mixed >> 40) as usize & (self.places.len() - 1)

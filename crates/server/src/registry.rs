@@ -7,7 +7,7 @@ mod handle;
 
 pub(crate) use handle::{ClientHandle, HandleFlags};
 
-use crate::reactor::mailbox::{Mailbox, Message};
+use crate::reactor::mailbox::{Mailbox, Message, Notice};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -71,9 +71,9 @@ impl Registry {
         }
     }
 
-    fn send_to(&self, id: u64, message: impl FnOnce(u64) -> Message) -> bool {
+    fn notify(&self, id: u64, notice: Notice) -> bool {
         let Some(handle) = self.get(id) else { return false };
-        self.send(handle.worker, message(id));
+        self.send(handle.worker, Message::Client(id, notice));
         true
     }
 
@@ -81,24 +81,24 @@ impl Registry {
     pub(crate) fn kill(&self, id: u64) -> bool {
         let Some(handle) = self.get(id) else { return false };
         handle.set_flag(HandleFlags::KILLED, true);
-        self.send(handle.worker, Message::Kill(id));
+        self.send(handle.worker, Message::Client(id, Notice::Kill));
         true
     }
 
     /// Appends `bytes` (whole RESP pushes) to the client's output, between two replies.
     pub(crate) fn push(&self, id: u64, bytes: &Arc<[u8]>) -> bool {
-        self.send_to(id, |id| Message::Push(id, Arc::clone(bytes)))
+        self.notify(id, Notice::Push(Arc::clone(bytes)))
     }
 
     /// Ends the wait of a parked client with `reply`. Has no effect on a client that does not wait when the message arrives.
     pub(crate) fn answer(&self, id: u64, reply: Vec<u8>) -> bool {
-        self.send_to(id, |id| Message::Answer(id, reply))
+        self.notify(id, Notice::Answer(reply))
     }
 
     /// CLIENT UNBLOCK: whether the client waits, and if so ends it.
     pub(crate) fn unblock(&self, id: u64, how: Unblock) -> bool {
         let waits = self.get(id).is_some_and(|handle| handle.flags().contains(HandleFlags::BLOCKED));
-        waits && self.send_to(id, |id| Message::Unblock(id, how))
+        waits && self.notify(id, Notice::Unblock(how))
     }
 
     /// Has every worker look again at what it holds back: after a pause ended, a stop was asked for, settings changed.

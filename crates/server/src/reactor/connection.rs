@@ -3,9 +3,12 @@
 use super::accept::Accepted;
 use super::buffers::Buffers;
 use super::input::Input;
+use super::mailbox::Notice;
 use super::output::Output;
 use super::poll::{Moved, Socket};
 use crate::client::{Client, Queued};
+use crate::error::session;
+use crate::registry::Unblock;
 use scrubjay_resp::{Limits, Parser};
 use std::sync::atomic::Ordering;
 
@@ -136,6 +139,27 @@ impl Connection {
         self.is_halted = false;
         self.parsed = self.input.start();
         self.executed = self.parsed;
+    }
+
+    /// Does what another thread asks for.
+    pub(super) fn heed(&mut self, notice: Notice, buffers: &mut Buffers) {
+        match notice {
+            Notice::Kill => self.is_broken = true,
+            Notice::Push(bytes) => self.output.bytes(buffers).extend_from_slice(&bytes),
+            Notice::Answer(reply) => self.answer(buffers, |_| reply),
+            Notice::Unblock(Unblock::Timeout) => self.answer(buffers, |timeout_reply| timeout_reply),
+            Notice::Unblock(Unblock::Error) => {
+                self.answer(buffers, |_| format!("-{}\r\n", session::UNBLOCKED.0).into_bytes());
+            }
+        }
+    }
+
+    /// Ends its wait with a reply made from the one that it would get at its deadline.
+    pub(super) fn answer(&mut self, buffers: &mut Buffers, reply: impl FnOnce(Vec<u8>) -> Vec<u8>) {
+        if let Some(parked) = self.client.parked.take_if(|parked| !parked.is_paused) {
+            let reply = reply(parked.timeout_reply);
+            self.output.bytes(buffers).extend_from_slice(&reply);
+        }
     }
 
     /// Gives unused buffers back, and copies what other threads may ask for to the handle.

@@ -9,20 +9,26 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What other threads ask of a worker. Ids of clients that are gone are ignored.
+/// What other threads ask of a worker.
 pub(crate) enum Message {
     /// A connection to serve from now on.
     Serve(Box<Accepted>),
-    /// Close this client.
-    Kill(u64),
-    /// Append whole RESP pushes to its output.
-    Push(u64, Arc<[u8]>),
-    /// End its wait with this reply.
-    Answer(u64, Vec<u8>),
-    /// End its wait as CLIENT UNBLOCK says.
-    Unblock(u64, Unblock),
+    /// Something for the client with this id; one that is gone is ignored.
+    Client(u64, Notice),
     /// Look again at what is held back: pause, stop.
     LookAgain,
+}
+
+/// What other threads ask of a client's worker.
+pub(crate) enum Notice {
+    /// Close it, whatever is unsent.
+    Kill,
+    /// Append whole RESP pushes to its output.
+    Push(Arc<[u8]>),
+    /// End its wait with this reply.
+    Answer(Vec<u8>),
+    /// End its wait as CLIENT UNBLOCK says.
+    Unblock(Unblock),
 }
 
 /// The mailbox of one worker.

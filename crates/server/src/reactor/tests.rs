@@ -102,11 +102,11 @@ fn a_client_that_never_reads_costs_the_mark_and_one_reply() {
     let mut stuck = 0;
     while stuck < 1000 {
         match stream.write(&requests) {
-            Ok(_) => stuck = 0,
-            Err(_) => {
+            Ok(0) | Err(_) => {
                 ask(&mut other, b"PING\r\n", "+PONG\r\n");
                 stuck += 1;
             }
+            Ok(_) => stuck = 0,
         }
     }
     let shared = server.shared();

@@ -1,6 +1,6 @@
 //! What a thread does every 100 ms: active expiry, idle clients, deadlines, gauges, rates.
 
-use super::turn::{Thread, answer};
+use super::turn::Thread;
 use crate::clock::Clock;
 use crate::stats;
 use crate::tracking;
@@ -85,7 +85,7 @@ impl Thread {
             if parked.is_paused {
                 connection.client.parked = None;
             } else {
-                answer(connection, &mut self.buffers, |timeout_reply| timeout_reply);
+                connection.answer(&mut self.buffers, |timeout_reply| timeout_reply);
             }
             self.enqueue(place);
         }

@@ -14,10 +14,8 @@ use super::tick::Ticks;
 use super::window::Window;
 use crate::client::Queued;
 use crate::config::OutputLimit;
-use crate::error::session;
 use crate::exec::{self, Batch, Ran, Request};
 use crate::log::Level;
-use crate::registry::Unblock;
 use crate::server::Shared;
 use crate::worker::Worker;
 use scrubjay_resp::{Progress, Reply};
@@ -137,7 +135,7 @@ impl Thread {
                 Ready::Connection { token, is_readable, is_writable, is_hung_up } => {
                     let Some(Some(connection)) = self.connections.get_mut(token) else { continue };
                     connection.is_readable |= is_readable || is_hung_up;
-                    connection.is_writable |= is_writable;
+                    connection.is_writable |= is_writable || is_hung_up;
                     connection.is_hung_up |= is_hung_up;
                     let is_useful = is_readable || is_hung_up || connection.output.len() > 0;
                     if is_useful && !connection.is_queued {
@@ -198,38 +196,17 @@ impl Thread {
 
     fn read_mailbox(&mut self) {
         for message in self.mailbox.take() {
-            let (id, act): (u64, Box<dyn FnOnce(&mut Connection, &mut Buffers)>) = match message {
-                Message::Serve(accepted) => {
-                    self.serve(*accepted);
-                    continue;
+            match message {
+                Message::Serve(accepted) => self.serve(*accepted),
+                Message::LookAgain => self.release_held_back(),
+                Message::Client(id, notice) => {
+                    let Some(place) = self.places.get(&id).copied() else { continue };
+                    if let Some(Some(connection)) = self.connections.get_mut(place) {
+                        connection.heed(notice, &mut self.buffers);
+                    }
+                    self.enqueue(place);
                 }
-                Message::LookAgain => {
-                    self.release_held_back();
-                    continue;
-                }
-                Message::Kill(id) => (id, Box::new(|connection, _| connection.is_broken = true)),
-                Message::Push(id, bytes) => (
-                    id,
-                    Box::new(move |connection, buffers| connection.output.bytes(buffers).extend_from_slice(&bytes)),
-                ),
-                Message::Answer(id, reply) => {
-                    (id, Box::new(move |connection, buffers| answer(connection, buffers, |_| reply)))
-                }
-                Message::Unblock(id, Unblock::Timeout) => {
-                    (id, Box::new(|connection, buffers| answer(connection, buffers, |timeout_reply| timeout_reply)))
-                }
-                Message::Unblock(id, Unblock::Error) => (
-                    id,
-                    Box::new(|connection, buffers| {
-                        answer(connection, buffers, |_| format!("-{}\r\n", session::UNBLOCKED.0).into_bytes());
-                    }),
-                ),
-            };
-            let Some(place) = self.places.get(&id).copied() else { continue };
-            if let Some(Some(connection)) = self.connections.get_mut(place) {
-                act(connection, &mut self.buffers);
             }
-            self.enqueue(place);
         }
     }
 
@@ -453,14 +430,6 @@ impl Thread {
         for place in 0..self.connections.len() {
             self.close(place);
         }
-    }
-}
-
-/// Ends the wait of a connection with a reply made from the one that it would get at its deadline.
-pub(super) fn answer(connection: &mut Connection, buffers: &mut Buffers, reply: impl FnOnce(Vec<u8>) -> Vec<u8>) {
-    if let Some(parked) = connection.client.parked.take_if(|parked| !parked.is_paused) {
-        let reply = reply(parked.timeout_reply);
-        connection.output.bytes(buffers).extend_from_slice(&reply);
     }
 }
 
