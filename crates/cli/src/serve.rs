@@ -1,24 +1,18 @@
 //! `scrubjay serve`: settings, limits of the process, the server, and the lines that say what is on and where to look.
 
 use anyhow::Context;
-use rustix::process::{Resource, getrlimit, setrlimit};
-use scrubjay_server::{Config, Server, Sources};
+use scrubjay_server::{Config, Server, Sources, make_room_for_clients};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-
-/// Descriptors that are not connections: listeners, files, epoll, the admin listener's.
-const SPARE_DESCRIPTORS: u64 = 128;
 
 /// Runs a server until it is stopped by a signal or SHUTDOWN.
 pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
     let config = Config::load(sources)?;
-    let wanted = config.maxclients().saturating_add(SPARE_DESCRIPTORS);
-    let descriptors = raise_descriptor_limit(wanted);
     let mut lines = described(&config);
-    if descriptors < wanted {
-        let clients = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+    let room = make_room_for_clients(config.maxclients());
+    if room < config.maxclients() {
         let _ =
-            writeln!(lines, "  warning    the system allows {descriptors} open files: enough for {clients} clients");
+            writeln!(lines, "  warning    the system's limit of open files leaves room for {room} clients (ulimit -n)");
     }
     let pidfile = config.pidfile().map(PidFile::write).transpose()?;
     let server = Server::start(config).context("cannot start")?;
@@ -71,18 +65,6 @@ fn described(config: &Config) -> String {
         let _ = writeln!(lines, "  {name:<10} {value}");
     }
     lines
-}
-
-/// Raises the soft limit of open files towards `wanted`; returns what is allowed then.
-fn raise_descriptor_limit(wanted: u64) -> u64 {
-    let mut limit = getrlimit(Resource::Nofile);
-    let allowed = limit.current.unwrap_or(u64::MAX);
-    if allowed >= wanted {
-        return allowed;
-    }
-    let reachable = limit.maximum.map_or(wanted, |most| most.min(wanted));
-    limit.current = Some(reachable);
-    if setrlimit(Resource::Nofile, limit).is_ok() { reachable } else { allowed }
 }
 
 /// The file that holds the process' number for as long as it runs.

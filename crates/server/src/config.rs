@@ -254,11 +254,6 @@ impl Config {
         self.output_limit(0)
     }
 
-    /// Limit of output for subscribers.
-    pub fn output_limit_pubsub(&self) -> OutputLimit {
-        self.output_limit(2)
-    }
-
     fn output_limit(&self, class: usize) -> OutputLimit {
         let [hard, soft, seconds] = &self.output_limits[class];
         OutputLimit {
@@ -284,7 +279,7 @@ impl Config {
         self.count(const { index_of("maxmemory") })
     }
 
-    /// Rounds of background work per second.
+    /// What `hz` is set to, for INFO: nothing depends on it.
     pub fn hz(&self) -> u64 {
         self.count(const { index_of("hz") })
     }

@@ -11,6 +11,7 @@ mod clock;
 mod command;
 mod commands;
 mod config;
+mod descriptors;
 mod dispatch;
 mod error;
 mod exec;
@@ -36,5 +37,6 @@ mod watching;
 mod worker;
 
 pub use config::{Config, ConfigError, Described, OutputLimit, Schedule, Sources};
+pub use descriptors::make_room_for_clients;
 pub use server::Server;
 pub use table::commands_page;

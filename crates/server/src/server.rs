@@ -43,8 +43,6 @@ pub(crate) struct Shared {
     pub(crate) workers: Vec<Arc<WorkerStats>>,
     /// DEBUG SET-ACTIVE-EXPIRE.
     pub(crate) is_active_expire_on: AtomicBool,
-    /// Unix milliseconds.
-    pub(crate) started_ms: u64,
     pub(crate) config: Config,
     pub(crate) latency: LatencyMonitor,
     pub(crate) monitors: Monitors,
@@ -76,7 +74,6 @@ impl Shared {
             rates: Rates::default(),
             workers: (0..threads).map(|_| Arc::new(WorkerStats::new())).collect(),
             is_active_expire_on: AtomicBool::new(true),
-            started_ms: clock.now_ms(),
             latency: LatencyMonitor::default(),
             monitors: Monitors::default(),
             slowlog: SlowLog::default(),

@@ -71,6 +71,7 @@ pub(crate) static WITHOUT_EFFECT: &[Setting] = &[
     memory("stream-node-max-bytes", 0, MAX, "4096", ENCODING),
     int("stream-node-max-entries", 0, MAX, "100", ENCODING),
     yes_no("activerehashing", "yes", "Tables grow segment by segment; there is no rehashing to hurry."),
+    int("hz", 1, 500, "10", "Every thread does its background work ten times a second.").clamped(),
     yes_no("dynamic-hz", "yes", "Background work is shared out over all threads already."),
     yes_no("lazyfree-lazy-eviction", "no", LAZYFREE),
     yes_no("lazyfree-lazy-expire", "no", LAZYFREE),

@@ -31,7 +31,6 @@ pub(crate) static ROWS: &[Setting] = &[
         "cache mode needs an evicting 'maxmemory-policy'; these come later, and are refused until then instead of being \
          accepted and ignored",
     ),
-    int("hz", 1, 500, "10", "Rounds of background work (expiry, timeouts, saving) in a second.").clamped(),
     int(
         "active-expire-effort",
         1,

@@ -5,6 +5,7 @@
 use super::setting::{Change, Kind, Setting};
 use super::value::Value;
 use super::{Config, rows};
+use crate::descriptors::make_room_for_clients;
 use crate::error::{self, Error};
 use parking_lot::Mutex;
 
@@ -56,12 +57,24 @@ impl Config {
         let text = std::str::from_utf8(text).map_err(|_| "argument must be UTF-8".to_owned())?;
         let value = setting.parse(text, &self.shown(index, setting))?;
         match (setting.name, value) {
+            ("maxclients", Value::Number(clients)) => room_for_clients(clients),
             ("dir", Value::Text(path)) => existing_directory(&path),
             ("save", Value::Text(text)) if setting.kind == Kind::Lines => {
                 Ok(Value::Text(text.split_whitespace().collect::<Vec<_>>().join(" ")))
             }
             (_, value) => Ok(value),
         }
+    }
+}
+
+/// `clients` as a value of `maxclients`, when the system can handle them.
+fn room_for_clients(clients: i64) -> Result<Value, String> {
+    let wanted = u64::try_from(clients).unwrap_or(0);
+    match make_room_for_clients(wanted) {
+        room if room < wanted => {
+            Err(format!("The operating system is not able to handle the specified number of clients, try with {room}"))
+        }
+        _ => Ok(Value::Number(clients)),
     }
 }
 

@@ -90,6 +90,8 @@ pub(crate) struct Facts {
     pub(crate) cpu: CpuTime,
     pub(crate) cpu_main_thread: CpuTime,
     pub(crate) percentiles: Vec<f64>,
+    /// Whether `latencystats` is shown.
+    pub(crate) has_latencies: bool,
     pub(crate) commands: Vec<CommandFacts>,
     pub(crate) errors: BTreeMap<String, u64>,
     pub(crate) databases: Vec<DbFacts>,
@@ -142,6 +144,7 @@ impl Facts {
             cpu: process::cpu_time(),
             cpu_main_thread: process::main_thread_cpu_time(),
             percentiles: config.latency_percentiles(),
+            has_latencies: config.latency_tracking(),
             commands: dispatch::rows().iter().map(|row| command(row, workers)).collect(),
             errors: stats::errors_by_code(workers),
             databases: databases(shared),

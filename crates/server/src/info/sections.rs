@@ -273,7 +273,8 @@ pub(super) fn errorstats(facts: &Facts) -> Fields {
 }
 
 pub(super) fn latencystats(facts: &Facts) -> Fields {
-    let seen = facts.commands.iter().filter(|command| command.latency.iter().any(|count| *count > 0));
+    let is_seen = |command: &&CommandFacts| facts.has_latencies && command.latency.iter().any(|count| *count > 0);
+    let seen = facts.commands.iter().filter(is_seen);
     let field = |command: &CommandFacts| {
         let shown = facts.percentiles.iter().map(|percentile| {
             let nanos = command.latency_nanos(*percentile);

@@ -13,6 +13,7 @@ fn facts() -> Facts {
         memory_peak: 2 << 20,
         memory_resident: 3 << 20,
         run_id: "0".repeat(40),
+        has_latencies: true,
         percentiles: vec![50.0, 99.0, 99.9],
         commands: vec![
             CommandFacts { name: "get".into(), calls: 100, nanos: 250_000, rejected: 1, failed: 2, latency },

@@ -12,8 +12,9 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_SWEEP: u32 = 10;
 /// Entries looked at before the time is checked again.
 const EXPIRE_ENTRIES: usize = 200;
-/// How long a tick expires while it finds much, and how long it does at least.
+/// How long a tick expires while it finds much, at the least `active-expire-effort`, and how much longer per step of it.
 const EXPIRE_MAX: Duration = Duration::from_millis(10);
+const EXPIRE_PER_EFFORT: Duration = Duration::from_millis(2);
 
 /// When the next tick is due.
 pub(super) struct Ticks {
@@ -66,6 +67,7 @@ impl Thread {
             let commands = stats::sum(workers, |worker| &worker.commands);
             let input = stats::sum(workers, |worker| &worker.input_bytes);
             let output = stats::sum(workers, |worker| &worker.output_bytes);
+            self.shared.vitals.note_used(self.shared.memory_used() as u64);
             self.shared.rates.sample(self.now_ms, [commands, input, output]);
         }
         self.gauge();
@@ -110,13 +112,15 @@ impl Thread {
             return;
         }
         let slots = u32::try_from(self.shared.workers.len()).unwrap_or(1);
+        let effort = u32::try_from(self.shared.config.active_expire_effort()).unwrap_or(1);
+        let most = EXPIRE_MAX + EXPIRE_PER_EFFORT * effort.saturating_sub(1);
         loop {
             let (seen, removed) =
                 self.shared.keyspace.expire_some(self.worker.slot, slots, self.now_ms, EXPIRE_ENTRIES);
             if removed * 4 < seen.max(1) {
                 return;
             }
-            if self.shared.clock.instant() - start > EXPIRE_MAX {
+            if self.shared.clock.instant() - start > most {
                 return self.worker.stats.expire_time_cap_reached.add(1);
             }
         }
