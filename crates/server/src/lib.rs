@@ -20,6 +20,8 @@ mod info;
 mod latency;
 mod log;
 mod monitors;
+#[cfg(test)]
+mod oracle;
 mod pause;
 mod persistence;
 mod rdb;

@@ -3,11 +3,14 @@
 //! A snapshot is the whole keyspace at one instant: it is written behind the closed gate, and commands wait meanwhile. It
 //! takes the place of the last one only when it is complete and on the disk, so a crash leaves one or the other.
 //!
-//! **Invariant:** one snapshot at a time. A foreground save runs behind the gate from start to end and not at all while a
-//! background save is asked for or under way. Knows nothing of the bytes of a file: that is `rdb`.
+//! **Invariant:** one snapshot at a time, whoever asks: SAVE runs behind the gate from start to end, and is refused while a
+//! background save is asked for or under way; the last save of a server waits for that one. Knows nothing of the bytes of a file: that is `rdb`.
 
 mod schedule;
 mod snapshot;
+
+#[cfg(test)]
+mod tests;
 
 use crate::error::Error;
 use crate::log::Level;
@@ -77,6 +80,8 @@ struct Line(AtomicU64);
 pub(crate) struct Persistence {
     state: Mutex<State>,
     wake: Condvar,
+    /// Held from the cut until the file has its name: there is one temporary file. Taken inside the gate, never around it.
+    writing: Mutex<()>,
     changes: Box<[Line]>,
     has_failed: AtomicBool,
 }
@@ -87,6 +92,7 @@ impl Persistence {
         Persistence {
             state: Mutex::new(State { last_save_ms: now_ms, ..State::default() }),
             wake: Condvar::new(),
+            writing: Mutex::new(()),
             changes: (0..slots.max(1)).map(|_| Line::default()).collect(),
             has_failed: AtomicBool::new(false),
         }
@@ -134,7 +140,7 @@ impl Persistence {
         is_idle
     }
 
-    /// Ends the background thread once it is idle.
+    /// Ends the background thread; a background save that has not begun to write is given up.
     pub(crate) fn stop(&self) {
         self.state.lock().is_stopping = true;
         self.wake.notify_all();
@@ -180,10 +186,17 @@ pub(crate) enum SaveError {
 
 /// Saves what `held` holds, which is everything. Blocks until it is on the disk.
 pub(crate) fn save(shared: &Shared, held: &mut Held<'_>) -> Result<(), SaveError> {
-    let persistence = &shared.persistence;
-    if persistence.state.lock().background != Background::Idle {
+    if shared.persistence.state.lock().background != Background::Idle {
         return Err(SaveError::Busy);
     }
+    overtake(shared, held)
+}
+
+/// Saves whatever else is going on: a background save that waits for the gate comes after this, and one that is on its way
+/// to the disk is waited for. `held` is everything.
+pub(crate) fn overtake(shared: &Shared, held: &mut Held<'_>) -> Result<(), SaveError> {
+    let persistence = &shared.persistence;
+    let _writing = persistence.writing.lock();
     let cut_changes = persistence.changes();
     let saved = snapshot::write(shared, held).and_then(snapshot::Unpublished::publish);
     match saved {
@@ -202,13 +215,14 @@ pub(crate) fn save(shared: &Shared, held: &mut Held<'_>) -> Result<(), SaveError
 
 /// FLUSHALL leaves no snapshot that would bring the keys back, if the server saves by itself.
 pub(crate) fn save_after_flush(shared: &Shared, held: &mut Held<'_>) {
-    if !shared.config.save_points().is_empty() && save(shared, held).is_err() {
-        // Busy, or logged where it failed: the keys are gone from memory either way, and the next save point tries again.
+    if !shared.config.save_points().is_empty() {
+        // A failure was logged; the keys are gone from memory either way, and the next save point tries again.
+        let _ = overtake(shared, held);
     }
 }
 
-/// The last save of a server whose threads have stopped: if it saves by itself and something changed since the last save.
-/// On `Err` the server should go on rather than lose the data.
+/// The last save of a server that stops: if it saves by itself and something changed since the last save. On `Err` the
+/// server should go on rather than lose the data. The caller must not be inside the gate.
 pub(crate) fn save_on_shutdown(shared: &Shared) -> Result<(), SaveError> {
     schedule::wait_until_idle(shared);
     let has_changes = shared.persistence.changes() != shared.persistence.state.lock().saved_changes;
@@ -216,12 +230,15 @@ pub(crate) fn save_on_shutdown(shared: &Shared) -> Result<(), SaveError> {
         return Ok(());
     }
     let exclusive = shared.keyspace.exclusive();
-    save(shared, &mut exclusive.hold_all(shared.clock.now_ms()))
+    overtake(shared, &mut exclusive.hold_all(shared.clock.now_ms()))
 }
 
 /// Loads the snapshot, if there is one, into a server that nobody uses yet.
 pub(crate) fn load_at_start(shared: &Shared) -> Result<(), LoadError> {
-    std::fs::create_dir_all(shared.config.dir()).map_err(LoadError::io(shared.config.dir()))?;
+    if !shared.config.save_points().is_empty() {
+        // Better told now than by the first save in an hour.
+        std::fs::create_dir_all(shared.config.dir()).map_err(LoadError::io(shared.config.dir()))?;
+    }
     let exclusive = shared.keyspace.exclusive();
     let started = shared.clock.instant();
     let Some(loaded) = snapshot::load(shared, &mut exclusive.hold_all(shared.clock.now_ms()))? else { return Ok(()) };
@@ -241,7 +258,10 @@ pub(crate) fn load_at_start(shared: &Shared) -> Result<(), LoadError> {
 /// DEBUG RELOAD: saves, forgets everything and loads it again. `held` is everything. The file is read twice: nothing is
 /// forgotten unless all of it can be read.
 pub(crate) fn reload(shared: &Shared, held: &mut Held<'_>, saves_first: bool) -> Result<(), Error> {
-    let failed = |_| Error::new("ERR Error trying to load the RDB dump, check server logs.");
+    let failed = |error: LoadError| {
+        shared.log(Level::Warning, format_args!("DEBUG RELOAD: {error}"));
+        Error::new("ERR Error trying to load the RDB dump, check server logs.")
+    };
     if saves_first {
         save(shared, held).map_err(failed_save)?;
     }

@@ -26,7 +26,7 @@ mod tests;
 
 pub(crate) use lzf::Compressor;
 pub(crate) use payload::{PayloadError, dump, restore};
-pub(crate) use reader::{Error, Problem, Record, Totals, read};
+pub(crate) use reader::{Problem, Record, Totals, read};
 pub(crate) use writer::{Options, Writer};
 
 /// What we write: Redis 7.0 and every later one reads it.

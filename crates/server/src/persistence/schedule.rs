@@ -22,16 +22,14 @@ pub(crate) fn start(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("snapshot".into()).spawn(move || run(&shared))
 }
 
-/// Waits for a background save that is under way, and has no other begin.
+/// Waits for a background save that is under way. The caller must not hold the gate, which that save may be waiting for.
 pub(super) fn wait_until_idle(shared: &Shared) {
     let persistence = &shared.persistence;
     let mut state = persistence.state.lock();
-    state.is_stopping = true;
-    // One that nobody began to write is the caller's to do.
+    // One that was not begun yet is the caller's to do.
     if state.background == Background::Asked {
         state.background = Background::Idle;
     }
-    persistence.wake.notify_all();
     while state.background != Background::Idle {
         persistence.wake.wait(&mut state);
     }
@@ -69,6 +67,10 @@ pub(super) fn is_due(shared: &Shared, state: &State) -> bool {
 /// Cuts behind the closed gate; what the disk needs to settle happens with the gate open again.
 fn save(shared: &Shared) {
     let exclusive = shared.keyspace.exclusive();
+    let _writing = shared.persistence.writing.lock();
+    if shared.persistence.state.lock().is_stopping {
+        return;
+    }
     let cut_changes = shared.persistence.changes();
     let written = snapshot::write(shared, &mut exclusive.hold_all(shared.clock.now_ms()));
     drop(exclusive);

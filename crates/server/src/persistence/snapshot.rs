@@ -65,8 +65,9 @@ impl Unpublished {
 
 impl Drop for Unpublished {
     fn drop(&mut self) {
-        if !self.temporary.as_os_str().is_empty() && std::fs::remove_file(&self.temporary).is_err() {
-            eprintln!("{} is left behind: it is no use and may be removed", self.temporary.display());
+        if !self.temporary.as_os_str().is_empty() {
+            // What cannot be removed now is overwritten by the next attempt.
+            let _ = std::fs::remove_file(&self.temporary);
         }
     }
 }
@@ -75,6 +76,7 @@ impl Drop for Unpublished {
 pub(super) fn write(shared: &Shared, held: &mut Held<'_>) -> io::Result<Unpublished> {
     let path = path(shared);
     let temporary = path.with_file_name(format!("temp-{}.rdb", std::process::id()));
+    std::fs::create_dir_all(shared.config.dir())?;
     let mut unpublished = Unpublished { file: File::create(&temporary)?, temporary, path, keys: 0 };
     let options = Options { compress: shared.config.rdbcompression(), checksum: shared.config.rdbchecksum() };
     let mut writer = Writer::new(&unpublished.file, options);
@@ -83,15 +85,14 @@ pub(super) fn write(shared: &Shared, held: &mut Held<'_>) -> io::Result<Unpublis
     writer.aux("ctime", &(held.now_ms() / 1000).to_string());
     writer.aux("used-mem", &shared.keyspace.memory_used().to_string());
     for db in (0..shared.keyspace.databases()).map(Db) {
-        let (mut keys, mut expires) = (0, 0);
-        held.for_each(db, |_, entry| {
-            keys += 1;
-            expires += u64::from(entry.expires_at_ms.is_some());
-        });
+        // Keys that have expired and were not noticed count here, and are not written: the numbers are hints.
+        let (keys, expires) = (shared.keyspace.len(db), shared.keyspace.expires_len(db));
         if keys > 0 {
             writer.database(db.0, keys, expires);
-            held.for_each(db, |key, entry| writer.entry(key, entry.value, entry.expires_at_ms));
-            unpublished.keys += keys;
+            held.for_each(db, |key, entry| {
+                writer.entry(key, entry.value, entry.expires_at_ms);
+                unpublished.keys += 1;
+            });
         }
     }
     writer.finish()?;

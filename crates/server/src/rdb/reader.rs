@@ -7,7 +7,8 @@
 mod error;
 mod input;
 
-pub(crate) use error::{Error, Problem};
+pub(super) use error::Error;
+pub(crate) use error::Problem;
 
 use super::{
     ENCODED_8_BITS, ENCODED_16_BITS, ENCODED_32_BITS, ENCODED_LZF, LENGTH_32_BITS, LENGTH_64_BITS, MAGIC, OPCODE_AUX,

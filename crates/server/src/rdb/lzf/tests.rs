@@ -45,7 +45,7 @@ fn every_length_around_the_format_s_limits_comes_back() {
     }
     for distance in [1, 31, 32, 33, 255, 256, 8_190, 8_191, 8_192, 8_193] {
         let mut input: Vec<u8> = b"needle in the haystack, needle".to_vec();
-        input.extend((0..distance).map(|n| (n * 7 % 251) as u8));
+        input.extend((0_u32..distance).map(|n| (n * 7 % 251).to_le_bytes()[0]));
         input.extend_from_slice(b"needle in the haystack, needle");
         check(&input);
     }
