@@ -8,6 +8,7 @@ mod tests;
 use crate::call::Call;
 use crate::command::{Command, Flags, Group, Keys, Reach};
 use crate::commands::container;
+use crate::dispatch::Dispatch;
 use crate::error::{self, Error};
 use crate::glob::{self, Case};
 use crate::table::listing::{self, Listed};
@@ -105,22 +106,42 @@ pub(crate) static ROWS: &[Command] = &[Command {
 }];
 
 fn command(call: &mut Call<'_>) -> Result<(), Error> {
-    if call.args.len() > 1 {
-        return container::unknown_subcommand(call);
-    }
-    info::all(&mut call.reply);
+    let rows: Vec<Listed> = answered(call).collect();
+    info::describe_all(&mut call.reply, &rows);
     Ok(())
 }
 
+/// The commands that this server answers to: those that `rename-command` took away are not told of.
+fn answered(call: &Call<'_>) -> impl Iterator<Item = Listed> + use<> {
+    let hidden: Vec<&str> = listing::rows()
+        .map(|one| one.row.name)
+        .filter(|name| call.shared.dispatch.find(name.as_bytes()).is_none())
+        .collect();
+    listing::rows().filter(move |one| !hidden.contains(&one.row.name))
+}
+
+/// The named ones of them, `None` for a name that leads nowhere.
+fn named<'a>(call: &Call<'a>, names: &'a [&'a [u8]]) -> impl Iterator<Item = Option<Listed>> + use<'a> {
+    let answered: Vec<Listed> = answered(call).collect();
+    names.iter().map(move |name| {
+        let container = name.split(|byte| *byte == b'|').next().unwrap_or_default();
+        let is_answered = answered.iter().any(|one| one.row.name.as_bytes().eq_ignore_ascii_case(container));
+        listing::find(name).filter(|_| is_answered)
+    })
+}
+
 fn count(call: &mut Call<'_>) -> Result<(), Error> {
-    call.reply.integer(i64::try_from(listing::rows().count()).unwrap_or(i64::MAX));
+    call.reply.integer(i64::try_from(answered(call).count()).unwrap_or(i64::MAX));
     Ok(())
 }
 
 fn info(call: &mut Call<'_>) -> Result<(), Error> {
     match call.args.get(2..) {
-        None | Some([]) => info::all(&mut call.reply),
-        Some(names) => info::named(&mut call.reply, names),
+        None | Some([]) => return command(call),
+        Some(names) => {
+            let rows: Vec<Option<Listed>> = named(call, names).collect();
+            info::describe_named(&mut call.reply, &rows);
+        }
     }
     Ok(())
 }
@@ -128,8 +149,10 @@ fn info(call: &mut Call<'_>) -> Result<(), Error> {
 fn list(call: &mut Call<'_>) -> Result<(), Error> {
     let args = call.args;
     let listed: Vec<Listed> = match args.get(2..).unwrap_or_default() {
-        [] => listing::rows_and_subcommands().collect(),
-        [filter, kind, wanted] if filter.eq_ignore_ascii_case(b"filterby") => filtered(kind, wanted)?,
+        [] => listing::with_subcommands(answered(call)).collect(),
+        [filter, kind, wanted] if filter.eq_ignore_ascii_case(b"filterby") => {
+            filtered(listing::with_subcommands(answered(call)), kind, wanted)?
+        }
         _ => return Err(error::SYNTAX),
     };
     call.reply.array(listed.len());
@@ -139,8 +162,7 @@ fn list(call: &mut Call<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn filtered(kind: &[u8], wanted: &[u8]) -> Result<Vec<Listed>, Error> {
-    let all = listing::rows_and_subcommands();
+fn filtered(all: impl Iterator<Item = Listed>, kind: &[u8], wanted: &[u8]) -> Result<Vec<Listed>, Error> {
     Ok(match kind.to_ascii_lowercase().as_slice() {
         b"module" => Vec::new(),
         b"pattern" => all.filter(|one| glob::matches(wanted, one.full_name.as_bytes(), Case::Ignored)).collect(),
@@ -157,9 +179,9 @@ pub(crate) fn is_in_category(row: &Command, category: &[u8]) -> bool {
 type KeyAndFlags<'a> = (&'a [u8], &'static [&'static str]);
 
 /// The row that `COMMAND GETKEYS` is asked about and the keys of it: the arguments from the third on.
-fn keys_asked_for<'a>(args: &'a [&'a [u8]]) -> Result<Vec<KeyAndFlags<'a>>, Error> {
+fn keys_asked_for<'a>(dispatch: &Dispatch, args: &'a [&'a [u8]]) -> Result<Vec<KeyAndFlags<'a>>, Error> {
     let args = args.get(2..).unwrap_or_default();
-    let row = called_row(args).ok_or(Error::new("ERR Invalid command specified"))?;
+    let row = called_row(dispatch, args).ok_or(Error::new("ERR Invalid command specified"))?;
     let specs = listing::key_specs(row.keys);
     if specs.is_empty() {
         return Err(Error::new("ERR The command has no key arguments"));
@@ -181,14 +203,13 @@ fn keys_asked_for<'a>(args: &'a [&'a [u8]]) -> Result<Vec<KeyAndFlags<'a>>, Erro
 }
 
 /// The row that `args` call: the subcommand's where the second argument names one.
-fn called_row(args: &[&[u8]]) -> Option<&'static Command> {
-    let row = crate::table::find(args.first()?)?;
-    let word = args.get(1).copied().unwrap_or_default();
-    Some(row.subcommands.iter().find(|sub| sub.name.as_bytes().eq_ignore_ascii_case(word)).unwrap_or(row))
+fn called_row(dispatch: &Dispatch, args: &[&[u8]]) -> Option<&'static Command> {
+    let row = dispatch.resolve(args).ok().or_else(|| dispatch.find(args.first()?))?;
+    Some(row.command)
 }
 
 fn getkeys(call: &mut Call<'_>) -> Result<(), Error> {
-    let keys = keys_asked_for(call.args)?;
+    let keys = keys_asked_for(&call.shared.dispatch, call.args)?;
     call.reply.array(keys.len());
     for (key, _) in keys {
         call.reply.bulk(key);
@@ -197,7 +218,7 @@ fn getkeys(call: &mut Call<'_>) -> Result<(), Error> {
 }
 
 fn getkeysandflags(call: &mut Call<'_>) -> Result<(), Error> {
-    let keys = keys_asked_for(call.args)?;
+    let keys = keys_asked_for(&call.shared.dispatch, call.args)?;
     call.reply.array(keys.len());
     for (key, flags) in keys {
         call.reply.array(2);

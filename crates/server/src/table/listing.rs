@@ -17,7 +17,12 @@ pub(crate) fn rows() -> impl Iterator<Item = Listed> {
 
 /// Every row, each followed by its subcommands.
 pub(crate) fn rows_and_subcommands() -> impl Iterator<Item = Listed> {
-    rows().flat_map(|listed| {
+    with_subcommands(rows())
+}
+
+/// These rows, each followed by its subcommands.
+pub(crate) fn with_subcommands(rows: impl Iterator<Item = Listed>) -> impl Iterator<Item = Listed> {
+    rows.flat_map(|listed| {
         let subcommands = listed.subcommands();
         std::iter::once(listed).chain(subcommands)
     })
@@ -25,13 +30,7 @@ pub(crate) fn rows_and_subcommands() -> impl Iterator<Item = Listed> {
 
 /// The row of `get` or `config|get`, in any case.
 pub(crate) fn find(name: &[u8]) -> Option<Listed> {
-    let mut words = name.splitn(2, |byte| *byte == b'|');
-    let row = table::find(words.next()?)?;
-    let listed = Listed { full_name: row.name.to_owned(), row };
-    match words.next() {
-        None => Some(listed),
-        Some(word) => listed.subcommands().find(|sub| sub.row.name.as_bytes().eq_ignore_ascii_case(word)),
-    }
+    rows_and_subcommands().find(|listed| listed.full_name.as_bytes().eq_ignore_ascii_case(name))
 }
 
 impl Listed {

@@ -10,8 +10,8 @@ use scrubjay_resp::Reply;
 
 pub(super) fn docs(call: &mut Call<'_>) -> Result<(), Error> {
     let listed: Vec<Listed> = match call.args.get(2..) {
-        None | Some([]) => listing::rows().collect(),
-        Some(names) => names.iter().filter_map(|name| listing::find(name)).collect(),
+        None | Some([]) => super::answered(call).collect(),
+        Some(names) => super::named(call, names).flatten().collect(),
     };
     documents(&mut call.reply, &listed);
     Ok(())

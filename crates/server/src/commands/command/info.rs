@@ -5,21 +5,18 @@ use crate::table::listing::{self, KeySpec, Listed};
 use crate::table::remarks;
 use scrubjay_resp::Reply;
 
-/// Every command.
-pub(crate) fn all(reply: &mut Reply<'_>) {
-    let rows: Vec<Listed> = listing::rows().collect();
+/// One entry per row.
+pub(crate) fn describe_all(reply: &mut Reply<'_>, rows: &[Listed]) {
     reply.array(rows.len());
-    for listed in &rows {
-        describe(reply, listed);
-    }
+    rows.iter().for_each(|listed| describe(reply, listed));
 }
 
-/// The named commands; an unknown name answers null.
-pub(super) fn named(reply: &mut Reply<'_>, names: &[&[u8]]) {
-    reply.array(names.len());
-    for name in names {
-        match listing::find(name) {
-            Some(listed) => describe(reply, &listed),
+/// One entry per name that was asked for, null for an unknown one.
+pub(super) fn describe_named(reply: &mut Reply<'_>, rows: &[Option<Listed>]) {
+    reply.array(rows.len());
+    for row in rows {
+        match row {
+            Some(listed) => describe(reply, listed),
             None => reply.null_array(),
         }
     }
