@@ -38,6 +38,12 @@ const SUM: &str = "response_policy:agg_sum";
 const MIN: &str = "response_policy:agg_min";
 
 static REMARKS: &[Remark] = &[
+    differs(
+        "bitfield",
+        &[],
+        "OVERFLOW SAT with a SET to a signed field saturates numbers near -2^63 to the least the field holds; \
+         Redis overflows in the check and stores the largest.",
+    ),
     tips("client|info", &[RANDOM]),
     tips("client|list", &[RANDOM]),
     tips("command", &[RANDOM_ORDER]),
