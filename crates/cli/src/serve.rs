@@ -14,6 +14,7 @@ pub(crate) fn run(sources: &Sources) -> anyhow::Result<()> {
         let _ =
             writeln!(lines, "  warning    the system's limit of open files leaves room for {room} clients (ulimit -n)");
     }
+    lines.push_str(&exposure(&config));
     let pidfile = config.pidfile().map(PidFile::write).transpose()?;
     let server = Server::start(config).context("cannot start")?;
     crate::print(&format!("{}{lines}", headline(&server)))?;
@@ -65,6 +66,19 @@ fn described(config: &Config) -> String {
         let _ = writeln!(lines, "  {name:<10} {value}");
     }
     lines
+}
+
+/// What a server that other machines can reach, and that has no password, should tell.
+fn exposure(config: &Config) -> String {
+    let addresses = config.listen_addresses().unwrap_or_default();
+    let is_reachable = addresses.iter().any(|(address, _)| !address.ip().is_loopback());
+    match (is_reachable && !config.requires_password(), config.protected_mode()) {
+        (false, _) => String::new(),
+        (true, true) => {
+            "  note       without requirepass, clients from other machines are refused (protected-mode)\n".into()
+        }
+        (true, false) => "  warning    whoever reaches this machine may read and write: set requirepass\n".into(),
+    }
 }
 
 /// The file that holds the process' number for as long as it runs.

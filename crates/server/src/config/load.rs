@@ -90,8 +90,13 @@ impl<'a> Source<'a> {
                 continue;
             }
             let name = name.to_ascii_lowercase().replace('_', "-");
-            let words = quoting::split(value)
-                .ok_or_else(|| ConfigError(format!("{variable}: '{value}' has unbalanced quotes")))?;
+            let kind = rows::find(&name).map(|(_, setting)| setting.kind);
+            // One value is taken as it is: quotes in a password are part of it.
+            let words = match kind {
+                Some(Kind::Words | Kind::Lines | Kind::OutputLimits) => quoting::split(value),
+                _ => Some(vec![value.clone()]),
+            };
+            let words = words.ok_or_else(|| ConfigError(format!("{variable}: unbalanced quotes")))?;
             self.set(&name, &words).map_err(|why| ConfigError(format!("environment variable {variable}: {why}")))?;
         }
         Ok(())
@@ -152,7 +157,9 @@ pub(super) fn words_of_line(line: &str) -> Result<Option<Vec<String>>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    quoting::split(line).map(Some).ok_or_else(|| format!("'{line}' has unbalanced quotes"))
+    // The rest of the line may be a secret.
+    let name = line.split_whitespace().next().unwrap_or_default();
+    quoting::split(line).map(Some).ok_or_else(|| format!("the line of '{name}' has unbalanced quotes"))
 }
 
 /// The words of a line as one text.

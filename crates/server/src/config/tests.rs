@@ -117,7 +117,7 @@ const MISTAKES: &[Mistake] = &[
     ),
     ("maxmemroy 1gb", &[], &[], "test.conf:1: unknown setting 'maxmemroy'; did you mean 'maxmemory'?"),
     ("loadmodule x.so", &[], &[], "test.conf:1: unknown setting 'loadmodule'"),
-    ("dir \"x", &[], &[], "test.conf:1: 'dir \"x' has unbalanced quotes"),
+    ("dir \"x", &[], &[], "test.conf:1: the line of 'dir' has unbalanced quotes"),
     (
         "protected-mode maybe",
         &[],
@@ -262,6 +262,16 @@ fn variables_of_a_kubernetes_service_are_not_settings() {
     ];
     assert_eq!(load("", &environment, &[]).unwrap().port(), 6379);
     assert_eq!(load("", &[("SCRUBJAY_PORT", "7000")], &[]).unwrap().port(), 7000);
+}
+
+#[test]
+fn one_value_of_a_variable_is_taken_as_it_is() {
+    let environment =
+        [("SCRUBJAY_REQUIREPASS", "a \"b' #"), ("SCRUBJAY_SAVE", "\"\""), ("SCRUBJAY_BIND", "127.0.0.1 ::1")];
+    let config = load("", &environment, &[]).unwrap();
+    assert_eq!(&*config.requirepass(), "a \"b' #");
+    assert_eq!(config.save_points(), []);
+    assert_eq!(config.listen_addresses().unwrap().len(), 2);
 }
 
 #[test]
