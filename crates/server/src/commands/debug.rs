@@ -12,6 +12,7 @@ use crate::command::{Command, Flags, Group, KeyAccess, Keys, Reach};
 use crate::commands::container;
 use crate::commands::keys::object;
 use crate::error::{self, Error};
+use crate::log::Level;
 use crate::persistence;
 use scrubjay_keyspace::Expiry;
 use std::sync::atomic::Ordering;
@@ -204,7 +205,7 @@ fn error(call: &mut Call<'_>) -> Result<(), Error> {
 
 fn log(call: &mut Call<'_>) -> Result<(), Error> {
     let [text] = arguments(call)?;
-    eprintln!("DEBUG LOG: {}", String::from_utf8_lossy(text));
+    call.shared.log(Level::Warning, format_args!("DEBUG LOG: {}", String::from_utf8_lossy(text)));
     call.reply.ok();
     Ok(())
 }
