@@ -6,6 +6,7 @@
 //! **Invariant:** one snapshot at a time, whoever asks: SAVE runs behind the gate from start to end, and is refused while a
 //! background save is asked for or under way; the last save of a server waits for that one. Knows nothing of the bytes of a file: that is `rdb`.
 
+mod batch;
 mod schedule;
 mod snapshot;
 

@@ -1,8 +1,9 @@
 //! Snapshot files: written beside the old one and put in its place when complete; read into a keyspace that is held.
 
+use super::batch::Batch;
 use crate::rdb::{self, Options, Problem, Record, Writer};
 use crate::server::Shared;
-use scrubjay_keyspace::{Db, Expiry, Held, Owned};
+use scrubjay_keyspace::{Db, Held};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,15 +103,16 @@ pub(super) fn write(shared: &Shared, held: &mut Held<'_>) -> io::Result<Unpublis
 /// Reads the snapshot into `held`, which is everything and should be empty. `None` when there is no file.
 pub(super) fn load(shared: &Shared, held: &mut Held<'_>) -> Result<Option<Loaded>, LoadError> {
     let now_ms = held.now_ms();
-    let (mut keys, mut expired) = (0, 0);
+    let (mut keys, mut expired, mut batch) = (0, 0, Batch::default());
     let totals = read(shared, |record| {
         if record.expires_at_ms.is_some_and(|at_ms| at_ms <= now_ms) {
             expired += 1;
             return Ok(());
         }
         keys += 1;
-        store(held, database(shared, &record)?, &record)
+        batch.push(held, database(shared, &record)?, &record)
     })?;
+    batch.store(held).map_err(|problem| LoadError::new(&path(shared), problem))?;
     Ok(totals.map(|totals| Loaded { keys, expired, bytes: totals.bytes }))
 }
 
@@ -136,17 +138,4 @@ fn database(shared: &Shared, record: &Record<'_>) -> Result<Db, Problem> {
     let (database, allowed) = (record.database, shared.keyspace.databases());
     let known = u16::try_from(database).ok().filter(|number| *number < allowed);
     known.map(Db).ok_or(Problem::Database { database, allowed })
-}
-
-fn store(held: &mut Held<'_>, db: Db, record: &Record<'_>) -> Result<(), Problem> {
-    let key = held.key(record.key);
-    let stored = match record.idle_seconds {
-        None => held.set(db, &key, record.value, record.expires_at_ms.map_or(Expiry::Clear, Expiry::At)),
-        Some(idle_seconds) => {
-            let idle_seconds = u32::try_from(idle_seconds).unwrap_or(u32::MAX);
-            let (value, expires_at_ms) = (record.value.to_vec(), record.expires_at_ms);
-            held.insert(db, &key, Owned { value, expires_at_ms, is_raw: false, idle_seconds })
-        }
-    };
-    stored.map_err(|scrubjay_keyspace::Full| Problem::Full)
 }

@@ -110,6 +110,20 @@ fn without_a_checksum_a_flipped_bit_is_never_a_panic() {
     }
 }
 
+proptest::proptest! {
+    #[test]
+    fn any_bytes_behind_a_header_are_entries_or_an_error(
+        body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
+    ) {
+        // The opcodes that lead further are rare among random bytes.
+        for prefix in [b"".as_slice(), b"\x00\x01k", b"\x00\x01k\xc3", b"\xfe\x01\xfb\x01\x01"] {
+            let file = [b"REDIS0010", prefix, &body].concat();
+            let _ = load(&file);
+            let _ = restore(&file[9..]);
+        }
+    }
+}
+
 #[test]
 fn a_length_out_of_this_world_takes_no_memory() {
     for string in [
