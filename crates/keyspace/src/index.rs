@@ -222,6 +222,11 @@ impl Index {
         self.join(words, directory, position)
     }
 
+    /// See [`Units::gather_some`].
+    pub(crate) fn gather_some(&mut self, words: &Words) -> bool {
+        self.units.gather_some(words)
+    }
+
     /// Bytes that the index takes, of them bytes that no segment uses.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         self.units.bytes()

@@ -211,6 +211,21 @@ impl Keyspace {
         (seen, removed)
     }
 
+    /// Gathers up to `stretches_max` stretches of 2 MiB, in stripes that belong to `slot` of `slots`, into huge pages: reads
+    /// miss the processor's address cache less. Only what is wholly in use, so memory does not grow. Cost: a copy of each
+    /// stretch (about 0.2 ms) under the stripe's latch; call it from time to time. Returns how many were gathered.
+    pub fn gather_some(&self, slot: u32, slots: u32, stretches_max: usize) -> usize {
+        let _pass = self.pass(slot);
+        let mut gathered = 0;
+        for stripe in self.stripes.iter().skip(slot as usize).step_by(slots as usize) {
+            gathered += stripe.latch().gather_some(stretches_max - gathered);
+            if gathered >= stretches_max {
+                break;
+            }
+        }
+        gathered
+    }
+
     #[inline]
     pub(crate) fn stripe_of(&self, hash: KeyHash) -> u32 {
         // Two shifts, since with one stripe all 64 bits go.

@@ -7,7 +7,6 @@
 //! as zeros. That is why a slice over all of it is always valid.
 #![allow(unsafe_code, reason = "mapping memory, slices over it and the prefetch hint have no safe interface")]
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -15,6 +14,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// Bytes of a page as the kernel hands them out; what [`Usage`] is counted in.
 pub(crate) const PAGE: usize = 4096;
+/// Bytes of a huge page: what one entry of the processor's address cache can cover.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes taken from the system by all stripes. Changed once per page or large value, so that the shared line stays cool.
 #[derive(Clone, Debug, Default)]
@@ -35,8 +36,12 @@ impl Usage {
 }
 
 struct Mapping {
+    /// Aligned to a huge page.
     base: NonNull<u8>,
     len: usize,
+    /// What the kernel gave, of which `base` and `len` are the aligned part.
+    whole: NonNull<u8>,
+    whole_len: usize,
 }
 
 // SAFETY: the mapping is plain memory owned by this value alone; no thread-bound state hangs on it.
@@ -47,37 +52,49 @@ unsafe impl Sync for Mapping {}
 impl Mapping {
     /// Reserves `len` bytes of address space, or as much as the system gives, halving down to `len_min`.
     fn reserve(len: usize, len_min: usize) -> std::io::Result<Mapping> {
-        let (mut len, flags) = (len, MapFlags::PRIVATE | MapFlags::NORESERVE);
+        let mut len = len;
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         loop {
+            let whole_len = len + HUGE_PAGE;
             // SAFETY: a new anonymous mapping at an address of the kernel's choice overlaps nothing.
-            let base = unsafe { mmap_anonymous(std::ptr::null_mut(), len, ProtFlags::READ | ProtFlags::WRITE, flags) };
-            match base {
-                Ok(base) => {
-                    let base = NonNull::new(base.cast()).ok_or_else(|| std::io::Error::other("mmap gave null"))?;
-                    let mapping = Mapping { base, len };
-                    mapping.advise(0..len, Advice::LinuxNoHugepage);
+            let whole = unsafe { libc::mmap(std::ptr::null_mut(), whole_len, protection, flags, -1, 0) };
+            let error = std::io::Error::last_os_error();
+            match NonNull::new(whole.cast::<u8>()).filter(|whole| whole.as_ptr().cast() != libc::MAP_FAILED) {
+                Some(whole) => {
+                    let skip = whole.align_offset(HUGE_PAGE);
+                    // SAFETY: `skip` is less than a huge page, by which the mapping is longer than `len`.
+                    let base = unsafe { whole.add(skip) };
+                    let mapping = Mapping { base, len, whole, whole_len };
+                    mapping.advise(0..len, libc::MADV_NOHUGEPAGE);
                     return Ok(mapping);
                 }
-                Err(_) if len / 2 >= len_min => len /= 2,
-                Err(error) => return Err(error.into()),
+                None if len / 2 >= len_min => len /= 2,
+                None => return Err(error),
             }
         }
     }
 
-    fn advise(&self, range: Range<usize>, advice: Advice) {
+    /// Gathers the pages of `range`, all touched already, into huge ones. False when the system does not do that. Costs a
+    /// copy of the range.
+    fn gather(&self, range: Range<usize>) -> bool {
+        self.advise(range.clone(), libc::MADV_HUGEPAGE) && self.advise(range, libc::MADV_COLLAPSE)
+    }
+
+    fn advise(&self, range: Range<usize>, advice: libc::c_int) -> bool {
         debug_assert!(range.start <= range.end && range.end <= self.len);
         // SAFETY: `range` lies inside the mapping, whose length bounds it.
         let start = unsafe { self.base.add(range.start) };
         // SAFETY: the pages belong to this private anonymous mapping: advice changes where they live or drops them to zeros,
         // which every reader of the mapping must expect (see the module's invariant).
-        let _advised = unsafe { madvise(start.as_ptr().cast(), range.len(), advice) };
+        unsafe { libc::madvise(start.as_ptr().cast(), range.len(), advice) == 0 }
     }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
         // SAFETY: the mapping was made by `reserve` with this base and length, and nothing borrows it any more.
-        let _unmapped = unsafe { munmap(self.base.as_ptr().cast(), self.len) };
+        let _unmapped = unsafe { libc::munmap(self.whole.as_ptr().cast(), self.whole_len) };
     }
 }
 
@@ -92,7 +109,12 @@ impl Bytes {
     /// Gives the pages of `range` back; they read as zeros from here on. `range` must be made of whole pages.
     pub(crate) fn discard(&mut self, range: Range<usize>) {
         assert!(range.end <= self.len() && range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE));
-        self.0.advise(range, Advice::LinuxDontNeed);
+        self.0.advise(range, libc::MADV_DONTNEED);
+    }
+
+    /// Makes huge pages of `range`, whose bytes were all touched. False when the system does not do that.
+    pub(crate) fn gather(&mut self, range: Range<usize>) -> bool {
+        self.0.gather(range)
     }
 
     /// Where the mapping lies, for [`prefetch`] by those who may not touch it.
@@ -128,11 +150,16 @@ impl Words {
         Mapping::reserve(len, len_min).map(Words)
     }
 
+    /// Makes huge pages of a range of words that were all touched. False when the system does not do that.
+    pub(crate) fn gather(&self, range: Range<usize>) -> bool {
+        self.0.gather(range.start * 8..range.end * 8)
+    }
+
     /// Gives the pages of a range of words back; they read as zeros from here on.
     pub(crate) fn discard(&self, range: Range<usize>) {
         let bytes = range.start * 8..range.end * 8;
         assert!(range.end <= self.len() && bytes.start.is_multiple_of(PAGE) && bytes.end.is_multiple_of(PAGE));
-        self.0.advise(bytes, Advice::LinuxDontNeed);
+        self.0.advise(bytes, libc::MADV_DONTNEED);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Slots for entries: runs of 32 KiB cut into slots of one size, in 8-byte classes.
 //!
-//! A slot is named by a 32-bit reference, its offset in units of 8 bytes: 32 GiB per stripe. Reference 0 is never given out.
+//! A slot is named by a 32-bit reference, its offset in units of 8 bytes: 32 GiB per stripe.
 //! Free slots of a run are chained through the slots themselves:
 //! ```text
 //! free slot: [0u8, _, next free slot + 1 as u16, ...]        live slot: [flags with bit 7, ...]
@@ -16,11 +16,12 @@
 )]
 
 use crate::Full;
-use crate::memory::{Bytes, PAGE, Usage};
+use crate::memory::{Bytes, HUGE_PAGE, PAGE, Usage};
 
 /// Bytes of a run.
 pub(crate) const RUN: usize = 32 << 10;
 const REF_UNIT: usize = 8;
+const RUNS_PER_HUGE_PAGE: usize = HUGE_PAGE / RUN;
 const REFS_PER_RUN: u32 = (RUN / REF_UNIT) as u32;
 /// Largest slot: bigger entries keep their value in a blob.
 pub(crate) const SLOT_MAX: usize = 8 << 10;
@@ -64,8 +65,10 @@ pub(crate) struct Slab {
     /// Runs without entries that still hold pages, and those that do not.
     spare: Vec<u32>,
     bare: Vec<u32>,
-    /// The run that is being moved out, or 0: slots freed in it are not for use.
-    evacuating: u32,
+    /// The run that is being moved out: slots freed in it are not for use.
+    evacuating: Option<u32>,
+    /// Stretches of [`HUGE_PAGE`] bytes that lie in huge pages. As long as there are runs, or longer.
+    huge: Vec<bool>,
     usage: Usage,
 }
 
@@ -99,17 +102,16 @@ fn slots_per_run(class: u8) -> u16 {
 impl Slab {
     pub(crate) fn new(usage: Usage) -> std::io::Result<Slab> {
         let bytes = Bytes::reserve(RESERVE, RESERVE_MIN)?;
-        let mut slab = Slab {
+        Ok(Slab {
             bytes,
             runs: Vec::new(),
             classes: vec![Class::default(); CLASSES].into_boxed_slice(),
             spare: Vec::new(),
             bare: Vec::new(),
-            evacuating: 0,
+            evacuating: None,
+            huge: Vec::new(),
             usage,
-        };
-        slab.clear();
-        Ok(slab)
+        })
     }
 
     /// Address of reference 0, for prefetching.
@@ -185,7 +187,7 @@ impl Slab {
         self.classes[usize::from(class)].live -= 1;
         if is_empty {
             self.retire(run_index);
-        } else if !is_open && run_index != self.evacuating {
+        } else if !is_open && Some(run_index) != self.evacuating {
             self.open(run_index);
         }
     }
@@ -203,17 +205,31 @@ impl Slab {
         }
         let victim = *state.open.iter().rev().take(16).min_by_key(|run| self.runs[**run as usize].live)?;
         self.close(victim);
-        self.evacuating = victim;
+        self.evacuating = Some(victim);
         Some(victim)
     }
 
     /// Ends an evacuation. A run that could not be emptied takes entries again.
     pub(crate) fn evacuated(&mut self, run_index: u32) {
-        self.evacuating = 0;
+        self.evacuating = None;
         let run = &self.runs[run_index as usize];
         if run.live > 0 && run.position == NO_POSITION {
             self.open(run_index);
         }
+    }
+
+    /// Gathers one stretch of fully used runs into a huge page. Returns whether there was one and the system did it.
+    pub(crate) fn gather_some(&mut self) -> bool {
+        let stretches = self.runs.len() / RUNS_PER_HUGE_PAGE;
+        self.huge.resize(stretches.max(self.huge.len()), false);
+        let is_used = |run: &Run| usize::from(run.pages) * PAGE == RUN;
+        let found = (0..stretches).find(|stretch| {
+            let runs = &self.runs[stretch * RUNS_PER_HUGE_PAGE..(stretch + 1) * RUNS_PER_HUGE_PAGE];
+            !self.huge[*stretch] && runs.iter().all(is_used)
+        });
+        let Some(stretch) = found else { return false };
+        self.huge[stretch] = true;
+        self.bytes.gather(stretch * HUGE_PAGE..(stretch + 1) * HUGE_PAGE)
     }
 
     /// References of the live slots of a run.
@@ -238,7 +254,7 @@ impl Slab {
     /// References of all live slots.
     #[cfg(test)]
     pub(crate) fn live(&self) -> std::collections::HashSet<u32> {
-        (1..self.runs.len() as u32).flat_map(|run| self.live_in_run(run)).collect()
+        (0..self.runs.len() as u32).flat_map(|run| self.live_in_run(run)).collect()
     }
 
     /// Frees everything at once.
@@ -249,9 +265,8 @@ impl Slab {
         self.runs.clear();
         self.spare.clear();
         self.bare.clear();
+        self.huge.clear();
         self.classes.fill(Class::default());
-        // Run 0 is never used: reference 0 means "no entry".
-        self.runs.push(Run { class: 0, live: 0, carved: 0, free_head: 0, position: NO_POSITION, pages: 0 });
     }
 
     fn open_run(&mut self, class: u8) -> Result<u32, Full> {
@@ -314,6 +329,9 @@ impl Slab {
         let pages = std::mem::take(&mut self.runs[run_index as usize].pages);
         self.usage.sub(usize::from(pages) * PAGE);
         let base = run_index as usize * RUN;
+        if let Some(huge) = self.huge.get_mut(run_index as usize / RUNS_PER_HUGE_PAGE) {
+            *huge = false;
+        }
         self.bytes.discard(base..base + RUN);
         self.bare.push(run_index);
     }

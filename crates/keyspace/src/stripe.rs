@@ -276,6 +276,13 @@ impl<'a> Latched<'a> {
         Some(crate::slab::slot_bytes(self.data.slab.class(reference)) + blob + INDEX_SHARE)
     }
 
+    /// Gathers up to `left` stretches of memory into huge pages. Returns how many.
+    pub(crate) fn gather_some(&mut self, left: usize) -> usize {
+        let words = &self.stripe.words;
+        let data = &mut *self.data;
+        (0..left).take_while(|_| data.slab.gather_some() || data.index.gather_some(words)).count()
+    }
+
     pub(crate) fn memory_parts(&self) -> MemoryParts {
         let (index, index_free) = self.data.index.bytes();
         let (entries, entries_free) = self.data.slab.bytes();

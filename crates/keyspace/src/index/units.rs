@@ -14,12 +14,13 @@
 
 use super::bucket;
 use crate::Full;
-use crate::memory::{PAGE, Usage, Words};
+use crate::memory::{HUGE_PAGE, PAGE, Usage, Words};
 
 /// Words of a unit.
 pub(crate) const UNIT_WORDS: usize = 8 * bucket::WORDS;
 const UNIT_BYTES: usize = UNIT_WORDS * 8;
 const PAGE_WORDS: usize = PAGE / 8;
+const HUGE_PAGE_WORDS: usize = HUGE_PAGE / 8;
 /// Longest block of units.
 pub(crate) const BLOCK_UNITS_MAX: usize = 64;
 /// Pages that may lie touched behind the end, so that a steady state does not fault.
@@ -42,6 +43,8 @@ pub(crate) struct Units {
     directories: Vec<Vec<Block>>,
     directories_end: Block,
     directory_pages: usize,
+    /// Huge pages from the start that the segments lie in.
+    huge: usize,
     usage: Usage,
 }
 
@@ -56,6 +59,7 @@ impl Units {
             directories: Vec::new(),
             directories_end: 0,
             directory_pages: 0,
+            huge: 0,
             usage,
         }
     }
@@ -123,6 +127,16 @@ impl Units {
     /// Whether so much lies free between segments that they should move together.
     pub(crate) fn is_sparse(&self) -> bool {
         self.holes > self.end / 8 + 8
+    }
+
+    /// Gathers the next stretch of touched pages into a huge page. Returns whether there was one and the system did it.
+    pub(crate) fn gather_some(&mut self, words: &Words) -> bool {
+        let next = self.huge * HUGE_PAGE_WORDS..(self.huge + 1) * HUGE_PAGE_WORDS;
+        if next.end > self.pages * PAGE_WORDS {
+            return false;
+        }
+        self.huge += 1;
+        words.gather(next)
     }
 
     /// The first hole: where it starts and how long it is, in units.
@@ -236,6 +250,7 @@ impl Units {
             words.discard(needed * PAGE_WORDS..self.pages * PAGE_WORDS);
             self.usage.sub((self.pages - needed) * PAGE);
             self.pages = needed;
+            self.huge = self.huge.min(needed * PAGE_WORDS / HUGE_PAGE_WORDS);
         }
     }
 }

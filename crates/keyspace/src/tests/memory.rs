@@ -86,3 +86,22 @@ fn a_growing_value_is_charged_and_a_shrunk_one_is_not() {
     resize(3);
     assert!(space.memory_used() <= small + 8_192);
 }
+
+#[test]
+fn gathering_into_huge_pages_changes_neither_data_nor_account() {
+    const KEYS: u64 = 120_000;
+    let space = keyspace(1);
+    fill(&space, KEYS, 32);
+    let used = space.memory_used();
+    let gathered = space.gather_some(0, 1, 1_000);
+    // Where the system has no huge pages nothing is gathered, and nothing is lost.
+    assert!(gathered <= 4, "{gathered} stretches of 2 MiB in {used} bytes");
+    assert_eq!(space.gather_some(0, 1, 1_000), 0, "what was gathered stays so");
+    assert_eq!(space.memory_used(), used);
+    (0..KEYS).for_each(|index| assert_eq!(space.read(&name(index)).expect("it was stored"), [7; 32]));
+    (0..KEYS).filter(|index| index % 10 != 0).for_each(|index| assert!(space.delete(&name(index))));
+    assert!(space.memory_used() < used / 5, "huge pages are given back as well");
+    fill(&space, KEYS, 32);
+    space.gather_some(0, 1, 1_000);
+    space.validate();
+}
