@@ -12,7 +12,7 @@ use crate::call::Call;
 use crate::client::{Client, Opened, OpenedRequest, Parked, ReplyMode, Transaction};
 use crate::command::Flags;
 use crate::dispatch::{Row, Unknown};
-use crate::error::Error;
+use crate::error::{Error, session};
 use crate::server::Shared;
 use crate::tracking;
 use crate::worker::Worker;
@@ -137,6 +137,10 @@ impl<'a> Batch<'a> {
         match (refusal, &request.row) {
             (check::Refusal::Unknown, Err(unknown)) => self.shared.dispatch.explain(unknown, request.args, &mut reply),
             (check::Refusal::Unknown, Ok(_)) => {}
+            (check::Refusal::Error(error), Ok(row)) if check::is_exec(row) => {
+                reply.error(&session::exec_refused(error).0);
+                self.discard(client);
+            }
             (check::Refusal::Error(error), _) => reply.error(&error.0),
         }
         if let Some(open) = &mut client.transaction {
@@ -146,6 +150,17 @@ impl<'a> Batch<'a> {
             stats.rejected.add(1);
         }
         worker.stats.note_error(&String::from_utf8_lossy(out.get(start + 1..).unwrap_or_default()));
+    }
+
+    /// Ends the transaction of an EXEC that was refused.
+    fn discard(&mut self, client: &mut Client) {
+        client.transaction = None;
+        if !client.watching.is_empty() {
+            let keyspace = &self.shared.keyspace;
+            let hashes: Vec<KeyHash> = client.watching.hashes(keyspace).collect();
+            let pass = self.pass.get_or_insert_with(|| keyspace.pass(self.slot));
+            client.watching.forget(&mut pass.latch(&hashes, self.now_ms));
+        }
     }
 
     #[inline]

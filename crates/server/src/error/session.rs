@@ -58,6 +58,12 @@ pub(crate) const CACHING_YES: Error =
 pub(crate) const CACHING_NO: Error =
     fixed("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.");
 
+/// EXEC that was not even run, because of `reason`: its transaction is over all the same.
+pub(crate) fn exec_refused(reason: &Error) -> Error {
+    let reason = reason.0.strip_prefix("ERR ").unwrap_or(&reason.0);
+    Error::new(format!("EXECABORT Transaction discarded because of: {reason}"))
+}
+
 /// `ERR Syntax error in HELLO option '<option>'`.
 pub(crate) fn hello_option(option: &[u8]) -> Error {
     Error::new(format!("ERR Syntax error in HELLO option '{}'", shown(option)))

@@ -26,7 +26,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { bits keys strings server }
+transcripts! { bits client connection keys server strings transactions }
 
 #[test]
 fn every_transcript_in_the_folder_is_spoken() {

@@ -144,10 +144,7 @@ pub(crate) fn stop(shared: &Shared, client: &mut Client) {
 }
 
 pub(super) fn caching(call: &mut Call<'_>) -> Result<(), Error> {
-    let choice = call.client.tracking.as_ref().map_or(Choice::Every, |mode| mode.choice);
-    if choice == Choice::Every {
-        return Err(session::CACHING_WITHOUT_TRACKING);
-    }
+    let choice = call.client.tracking.as_ref().ok_or(session::CACHING_WITHOUT_TRACKING)?.choice;
     match call.args[2] {
         word if arguments::is(word, "yes") && choice == Choice::OptIn => {}
         word if arguments::is(word, "yes") => return Err(session::CACHING_YES),

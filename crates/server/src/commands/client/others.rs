@@ -1,6 +1,6 @@
 //! CLIENT on other connections: LIST, INFO, KILL, PAUSE, UNPAUSE, UNBLOCK.
 
-use super::line;
+use super::line::{self, Own};
 use crate::arguments;
 use crate::call::Call;
 use crate::error::{self, Error, session};
@@ -40,9 +40,10 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<(), Error> {
     };
     call.client.publish();
     let now_ms = call.now_ms();
+    let own = Own { id: call.client.id, args: call.args };
     let mut text = String::new();
     for handle in &handles {
-        line::append(&mut text, handle, &call.shared.tracking, now_ms);
+        line::append(&mut text, handle, &own, &call.shared.tracking, now_ms);
     }
     call.reply.verbatim("txt", text.as_bytes());
     Ok(())
@@ -51,7 +52,8 @@ pub(super) fn list(call: &mut Call<'_>) -> Result<(), Error> {
 pub(super) fn info(call: &mut Call<'_>) -> Result<(), Error> {
     call.client.publish();
     let mut text = String::new();
-    line::append(&mut text, &call.client.handle, &call.shared.tracking, call.now_ms());
+    let own = Own { id: call.client.id, args: call.args };
+    line::append(&mut text, &call.client.handle, &own, &call.shared.tracking, call.now_ms());
     call.reply.verbatim("txt", text.as_bytes());
     Ok(())
 }

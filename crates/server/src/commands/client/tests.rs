@@ -49,6 +49,7 @@ fn info_has_every_field_of_redis_in_its_order() {
     let expected = "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem rbs rbp obl oll \
                     omem tot-mem events cmd user redir resp lib-name lib-ver";
     assert_eq!(fields.join(" "), expected);
+    assert!(info.contains(" qbuf=26 ") && info.contains(" argv-mem=10 "), "{info}");
     assert!(
         info.contains(" flags=N db=0 ")
             && info.contains(" multi=-1 ")
