@@ -413,3 +413,97 @@ fn settings_page_in_the_tree_is_up_to_date() {
         "docs/settings.md is not what the rows say; rewrite it with `{command}`"
     );
 }
+
+/// What stands uncommented in the redis.conf that Redis 7.2 is delivered with, apart from paths.
+const DELIVERED: &str = r#"
+bind 127.0.0.1 -::1
+protected-mode yes
+port 6379
+tcp-backlog 511
+timeout 0
+tcp-keepalive 300
+daemonize no
+pidfile /var/run/redis_6379.pid
+loglevel notice
+logfile ""
+databases 16
+always-show-logo no
+set-proc-title yes
+proc-title-template "{title} {listen-addr} {server-mode}"
+locale-collate ""
+stop-writes-on-bgsave-error yes
+rdbcompression yes
+rdbchecksum yes
+dbfilename dump.rdb
+rdb-del-sync-files no
+dir ./
+replica-serve-stale-data yes
+replica-read-only yes
+repl-diskless-sync yes
+repl-diskless-sync-delay 5
+repl-diskless-sync-max-replicas 0
+repl-diskless-load disabled
+repl-disable-tcp-nodelay no
+replica-priority 100
+acllog-max-len 128
+lazyfree-lazy-eviction no
+lazyfree-lazy-expire no
+lazyfree-lazy-server-del no
+replica-lazy-flush no
+lazyfree-lazy-user-del no
+lazyfree-lazy-user-flush no
+oom-score-adj no
+oom-score-adj-values 0 200 800
+disable-thp yes
+appendonly no
+appendfilename "appendonly.aof"
+appenddirname "appendonlydir"
+appendfsync everysec
+no-appendfsync-on-rewrite no
+auto-aof-rewrite-percentage 100
+auto-aof-rewrite-min-size 64mb
+aof-load-truncated yes
+aof-use-rdb-preamble yes
+aof-timestamp-enabled no
+slowlog-log-slower-than 10000
+slowlog-max-len 128
+latency-monitor-threshold 0
+notify-keyspace-events ""
+hash-max-listpack-entries 512
+hash-max-listpack-value 64
+list-max-listpack-size -2
+list-compress-depth 0
+set-max-intset-entries 512
+set-max-listpack-entries 128
+set-max-listpack-value 64
+zset-max-listpack-entries 128
+zset-max-listpack-value 64
+hll-sparse-max-bytes 3000
+stream-node-max-bytes 4096
+stream-node-max-entries 100
+activerehashing yes
+client-output-buffer-limit normal 0 0 0
+client-output-buffer-limit replica 256mb 64mb 60
+client-output-buffer-limit pubsub 32mb 8mb 60
+hz 10
+dynamic-hz yes
+aof-rewrite-incremental-fsync yes
+rdb-save-incremental-fsync yes
+jemalloc-bg-thread yes
+"#;
+
+#[test]
+fn the_file_that_redis_is_delivered_with_loads_and_changes_next_to_nothing() {
+    let (config, defaults) = (load(DELIVERED, &[], &[]).unwrap(), Config::default());
+    for (index, setting) in rows::all().filter(|(_, setting)| !["dir", "pidfile"].contains(&setting.name)) {
+        assert_eq!(config.shown(index, setting), defaults.shown(index, setting), "{}", setting.name);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_line_is_a_setting_or_an_error(line in ".*", word in "\\PC*") {
+        let _ = super::load::read_lines(&Config::default(), &[line.as_str()]);
+        proptest::prop_assert_eq!(quoting::split(&quoting::quote(&word)), Some(vec![word]));
+    }
+}
