@@ -175,6 +175,46 @@ fn a_background_save_is_like_any_other_and_its_failure_stops_writes() {
     assert_eq!(wire.line("SHUTDOWN NOSAVE"), b"");
 }
 
+#[test]
+fn a_background_save_inside_a_transaction_waits_for_its_end() {
+    let dir = TempDir::new().unwrap();
+    let (server, mut wire) = start(dir.path(), "");
+    for line in ["MULTI", "SET key before", "BGSAVE", "SET key after"] {
+        wire.line(line);
+    }
+    assert_eq!(wire.line("EXEC"), b"*3\r\n+OK\r\n+Background saving scheduled\r\n+OK\r\n");
+    wait_until_idle(server.shared());
+    let after = shared(dir.path(), "");
+    load_at_start(&after).unwrap();
+    assert_eq!(get(&after, 0, "key"), Some((b"after".to_vec(), None)));
+}
+
+#[test]
+fn a_reload_brings_everything_back_and_a_damaged_file_takes_nothing_away() {
+    let dir = TempDir::new().unwrap();
+    let server = Server::start(
+        Config::with([
+            ("bind", "127.0.0.1:0"),
+            ("dir", dir.path().to_str().unwrap()),
+            ("save", ""),
+            ("admin-port", "0"),
+            ("enable-debug-command", "yes"),
+        ])
+        .unwrap(),
+    )
+    .unwrap();
+    let mut wire = Wire::connect(server.address().unwrap());
+    fill(&mut wire);
+    let before = shown(&mut wire);
+    assert_eq!(wire.line("DEBUG RELOAD"), b"+OK\r\n");
+    assert_eq!(shown(&mut wire), before);
+    let file = dir.path().join("dump.rdb");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 1]).unwrap();
+    assert!(wire.line("DEBUG RELOAD NOSAVE").starts_with(b"-ERR Error trying to load the RDB dump"));
+    assert_eq!(shown(&mut wire), before);
+}
+
 /// Waits for what BGSAVE asked for, without taking it back as [`save_on_shutdown`] does.
 fn wait_until_idle(shared: &Shared) {
     let mut state = shared.persistence.state.lock();
