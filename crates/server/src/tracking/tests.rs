@@ -167,6 +167,31 @@ fn a_broken_redirection_is_told_and_shown() {
     assert!(peer.ask("CLIENT INFO").contains(" flags=tR "));
 }
 
+/// The promise of client-side caching, raced: whoever waits for news after a read ends up with the last value.
+#[test]
+fn no_change_goes_unheard_while_threads_race() {
+    const CHANGES: usize = 3000;
+    let served = Served::with(&[("io-threads", "4")]);
+    let mut peers = [tracker(&served, ""), tracker(&served, ""), tracker(&served, "")];
+    let mut writer = served.peer();
+    for _ in 0..CHANGES {
+        writer.send("INCR a");
+    }
+    let last = format!("${} {CHANGES}", CHANGES.to_string().len());
+    for peer in &mut peers {
+        loop {
+            let mut reply = peer.ask("GET a");
+            while reply.starts_with('>') {
+                reply = peer.receive();
+            }
+            if reply == last {
+                break;
+            }
+            assert_eq!(peer.receive(), invalidated(&["a"]));
+        }
+    }
+}
+
 #[test]
 fn a_full_table_tells_of_keys_that_it_forgets() {
     let served = Served::with(&[("tracking-table-max-keys", "1")]);
