@@ -83,3 +83,36 @@ fn select_changes_the_database_within_bounds() {
         ("GET key", "$-1"),
     ]);
 }
+
+#[test]
+fn a_password_is_asked_for_until_it_was_given_and_again_after_reset() {
+    let served = Served::with(&[("requirepass", "secret")]);
+    let no_auth = "-NOAUTH Authentication required.";
+    let hello_no_auth = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH \
+                         <user> <pass> option can be used to authenticate the client and select the RESP protocol version at \
+                         the same time";
+    let wrong = "-WRONGPASS invalid username-password pair or user is disabled.";
+    let mut peer = served.peer();
+    peer.check(&[
+        ("PING", no_auth),
+        ("CLIENT ID", no_auth),
+        ("MULTI", no_auth),
+        ("HELLO 3", hello_no_auth),
+        ("HELLO 3 SETNAME me", hello_no_auth),
+        ("AUTH wrong", wrong),
+        ("AUTH default wrong", wrong),
+        ("AUTH other secret", wrong),
+        ("HELLO 3 AUTH default wrong", wrong),
+        ("PING", no_auth),
+        ("AUTH secret", "+OK"),
+        ("CLIENT GETNAME", "$-1"),
+        ("AUTH wrong", wrong),
+        ("PING", "+PONG"),
+        ("RESET", "+RESET"),
+        ("PING", no_auth),
+        ("EXEC", "-EXECABORT Transaction discarded because of: NOAUTH Authentication required."),
+    ]);
+    assert!(peer.ask("HELLO 3 AUTH default secret SETNAME me").starts_with("%7 "));
+    peer.check(&[("CLIENT GETNAME", "$2 me"), ("QUIT", "+OK")]);
+    served.peer().check(&[("QUIT", "+OK")]);
+}
