@@ -124,8 +124,11 @@ impl<R: Read> File<R> {
 
     fn version(&mut self) -> Result<u16, Problem> {
         let magic: [u8; 5] = self.input.array()?;
+        if magic != MAGIC {
+            return Err(Problem::NotRdb);
+        }
         let digits: [u8; 4] = self.input.array()?;
-        if magic != MAGIC || !digits.iter().all(u8::is_ascii_digit) {
+        if !digits.iter().all(u8::is_ascii_digit) {
             return Err(Problem::NotRdb);
         }
         match digits.iter().fold(0, |version, digit| version * 10 + u16::from(digit - b'0')) {

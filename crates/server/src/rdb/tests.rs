@@ -154,6 +154,7 @@ fn what_cannot_be_held_is_named() {
         (b"REDIS0012\xff".as_slice(), "version 12 is newer"),
         (b"REDIS0000\xff", "not an RDB"),
         (b"RUBIS0010\xff", "not an RDB"),
+        (b"garbage", "not an RDB"),
         (b"REDIS00x0\xff", "not an RDB"),
         (b"REDIS0010\xff\0\0\0\0\0\0\0\0\0", "bytes after the end"),
     ] {

@@ -28,7 +28,9 @@ pub(super) fn touch(call: &mut Call<'_>) -> Result<(), Error> {
     let mut found = 0;
     for index in 1..call.args.len() {
         let key = call.key(index);
-        found += i64::from(call.held.get(call.client.db, &key).is_some());
+        found += i64::from(look(call, &key).is_some());
+        // Noted even for a client that said CLIENT NO-TOUCH ON: that is what the command is for.
+        call.held.get(call.client.db, &key);
     }
     call.reply.integer(found);
     Ok(())
