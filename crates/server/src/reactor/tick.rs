@@ -12,6 +12,8 @@ const TICK: Duration = Duration::from_millis(100);
 const TICKS_PER_SWEEP: u32 = 10;
 /// Entries looked at before the time is checked again.
 const EXPIRE_ENTRIES: usize = 200;
+/// Stretches of memory gathered into huge pages per tick: 20 MiB a second and thread, each a copy of some 0.3 ms.
+const GATHERED_PER_TICK: usize = 1;
 /// How long a tick expires while it finds much, at the least `active-expire-effort`, and how much longer per step of it.
 const EXPIRE_MAX: Duration = Duration::from_millis(10);
 const EXPIRE_PER_EFFORT: Duration = Duration::from_millis(2);
@@ -56,6 +58,7 @@ impl Thread {
         self.ticks.next = now + TICK;
         self.ticks.count = self.ticks.count.wrapping_add(1);
         self.expire(now);
+        self.shared.keyspace.gather_some(self.worker.slot, self.slots(), GATHERED_PER_TICK);
         if self.shared.tracking.is_on() {
             tracking::after_tick(&self.shared, self.worker.slot);
         }
@@ -105,13 +108,18 @@ impl Thread {
         }
     }
 
+    /// Number of threads that share the keyspace's stripes among them.
+    fn slots(&self) -> u32 {
+        u32::try_from(self.shared.workers.len()).unwrap_or(1)
+    }
+
     /// Removes keys whose time is over: more while many of those looked at were.
     fn expire(&mut self, start: Instant) {
         let is_off = !self.shared.is_active_expire_on.load(Ordering::Relaxed);
         if is_off || self.shared.pause.is_active(self.now_ms) {
             return;
         }
-        let slots = u32::try_from(self.shared.workers.len()).unwrap_or(1);
+        let slots = self.slots();
         let effort = u32::try_from(self.shared.config.active_expire_effort()).unwrap_or(1);
         let most = EXPIRE_MAX + EXPIRE_PER_EFFORT * effort.saturating_sub(1);
         loop {
