@@ -160,7 +160,7 @@ fn an_idle_client_is_closed_and_a_busy_one_is_not() {
     let now_ms = clock.now_ms();
     clock.hold(now_ms);
     let (mut idle, mut busy) = (connect(&server), connect(&server));
-    ask(&mut idle, b"PING\r\n", "+PONG\r\n");
+    [&mut idle, &mut busy].into_iter().for_each(|stream| ask(stream, b"PING\r\n", "+PONG\r\n"));
     clock.hold(now_ms + 59_000);
     ask(&mut busy, b"PING\r\n", "+PONG\r\n");
     clock.hold(now_ms + 61_000);

@@ -337,10 +337,6 @@ impl Thread {
             if connection.is_halted {
                 continue;
             }
-            if slot.row.is_ok_and(|row| !row.is_quick) {
-                // CLIENT LIST and INFO see the request that asks, as in Redis.
-                connection.publish_buffers();
-            }
             let args = self.window.args(slot, connection.input.filled());
             let request = Request { row: slot.row, args: &args, first_hash: slot.first_hash };
             let out = connection.output.bytes(&mut self.buffers);
