@@ -54,6 +54,7 @@ struct Scale {
     keys: u64,
     rounds: usize,
     duration: Duration,
+    is_quick: bool,
     /// Beginnings of the names of the cases that were asked for; all when empty.
     cases: Vec<String>,
 }
@@ -70,7 +71,7 @@ fn main() -> anyhow::Result<()> {
         true => (50_000, 1, Duration::from_millis(200)),
         false => (1_000_000, 5, Duration::from_millis(1500)),
     };
-    let scale = Scale { keys, rounds, duration, cases: arguments.case };
+    let scale = Scale { keys, rounds, duration, is_quick: arguments.quick, cases: arguments.case };
     let mut subjects = vec![
         Subject::scrubjay(arguments.scrubjay.clone(), None),
         Subject::scrubjay(arguments.scrubjay, Some(1)),

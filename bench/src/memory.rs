@@ -21,6 +21,9 @@ const CASES: &[(&str, usize, u64, bool)] = &[
 pub(crate) fn run(subjects: &[Subject], scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
     for (name, value_len, multiple, has_ttl) in CASES.iter().filter(|(name, ..)| scale.wants(&format!("memory/{name}")))
     {
+        if scale.is_quick && *multiple > 1 {
+            continue;
+        }
         // Memory per key does not depend on the number of threads.
         for subject in subjects.iter().filter(|subject| subject.name != "scrubjay-1") {
             let keys = scale.keys * multiple;

@@ -74,9 +74,10 @@ impl Subject {
     fn arguments(&self, command: &mut Command, port: &str) {
         match self.kind {
             Kind::Scrubjay(threads) => {
-                command.args(["serve", "--port", port, "--dir", "."]);
+                command.args(["serve", "--port", port, "--bind", "127.0.0.1", "--dir", "."]);
+                command.args(["--save", "", "--admin-port", "0"]);
                 if let Some(threads) = threads {
-                    command.arg(format!("--proactor_threads={threads}"));
+                    command.arg(format!("--threads={threads}"));
                 }
             }
             Kind::Redis => {
