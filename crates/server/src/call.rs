@@ -69,8 +69,8 @@ impl<'a> Call<'a> {
         self.held.now_ms()
     }
 
-    /// Has the client wait instead of answering it: until a message answers it ([`crate::registry::Registry::answer`]),
-    /// CLIENT UNBLOCK, or `deadline_ms` (Unix milliseconds), when `timeout_reply` writes the answer. Returns false inside
+    /// Has the client wait instead of answering it: until CLIENT UNBLOCK, or
+    /// `deadline_ms` (Unix milliseconds), when `timeout_reply` writes the answer. Returns false inside
     /// EXEC, where nothing waits and the caller answers at once.
     pub(crate) fn park(&mut self, deadline_ms: Option<u64>, timeout_reply: impl FnOnce(&mut Reply<'_>)) -> bool {
         if self.client.is_in_exec {

@@ -87,6 +87,7 @@ impl Client {
     }
 
     /// A session without a connection.
+    #[cfg(test)]
     pub(crate) fn new(id: u64) -> Client {
         Client::of(Arc::new(ClientHandle::detached(id)))
     }

@@ -90,11 +90,6 @@ impl Registry {
         self.notify(id, Notice::Push(Arc::clone(bytes)))
     }
 
-    /// Ends the wait of a parked client with `reply`. Has no effect on a client that does not wait when the message arrives.
-    pub(crate) fn answer(&self, id: u64, reply: Vec<u8>) -> bool {
-        self.notify(id, Notice::Answer(reply))
-    }
-
     /// CLIENT UNBLOCK: whether the client waits, and if so ends it.
     pub(crate) fn unblock(&self, id: u64, how: Unblock) -> bool {
         let waits = self.get(id).is_some_and(|handle| handle.flags().contains(HandleFlags::BLOCKED));

@@ -13,6 +13,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// A worker with counters of its own.
+    #[cfg(test)]
     pub(crate) fn new(slot: u32) -> Worker {
         Worker { slot, stats: Arc::new(WorkerStats::new()) }
     }

@@ -146,7 +146,6 @@ impl Connection {
         match notice {
             Notice::Kill => self.is_broken = true,
             Notice::Push(bytes) => self.output.bytes(buffers).extend_from_slice(&bytes),
-            Notice::Answer(reply) => self.answer(buffers, |_| reply),
             Notice::Unblock(Unblock::Timeout) => self.answer(buffers, |timeout_reply| timeout_reply),
             Notice::Unblock(Unblock::Error) => {
                 self.answer(buffers, |_| format!("-{}\r\n", session::UNBLOCKED.0).into_bytes());

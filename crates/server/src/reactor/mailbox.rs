@@ -25,8 +25,6 @@ pub(crate) enum Notice {
     Kill,
     /// Append whole RESP pushes to its output.
     Push(Arc<[u8]>),
-    /// End its wait with this reply.
-    Answer(Vec<u8>),
     /// End its wait as CLIENT UNBLOCK says.
     Unblock(Unblock),
 }

@@ -69,8 +69,6 @@ pub(crate) struct ClientHandle {
     pub(crate) last_row: AtomicU16,
     /// Queued requests, -1 outside MULTI.
     pub(crate) queued_len: AtomicI32,
-    /// Watched keys.
-    pub(crate) watched_len: AtomicU32,
     /// Bytes read and not executed.
     pub(crate) input_len: AtomicU64,
     /// Capacity of the input buffer, 0 when it holds none.
@@ -114,7 +112,6 @@ impl ClientHandle {
             protocol: AtomicU8::new(2),
             last_row: AtomicU16::new(u16::MAX),
             queued_len: AtomicI32::new(-1),
-            watched_len: AtomicU32::new(0),
             input_len: AtomicU64::new(0),
             input_capacity: AtomicU64::new(0),
             output_len: AtomicU64::new(0),
@@ -128,6 +125,7 @@ impl ClientHandle {
     }
 
     /// The handle of a session without a connection.
+    #[cfg(test)]
     pub(crate) fn detached(id: u64) -> ClientHandle {
         ClientHandle::new(id, String::new(), String::new(), -1, 0, 0)
     }
