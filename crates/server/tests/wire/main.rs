@@ -4,8 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod client;
+mod concurrency;
 mod deadline;
 mod frame;
+mod frames;
 mod servers;
 mod transcript;
 mod transcripts;
