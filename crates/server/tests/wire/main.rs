@@ -8,6 +8,7 @@ mod concurrency;
 mod deadline;
 mod frame;
 mod frames;
+mod random;
 mod servers;
 mod transcript;
 mod transcripts;
