@@ -96,8 +96,10 @@ impl<'a> Reply<'a> {
         self.line(b'+', text.as_bytes());
     }
 
-    /// An error: `text` starts with its code (`ERR ...`). CR and LF in it become spaces.
+    /// An error: `text` starts with its code (`ERR ...`). CR and LF in it become spaces, but for those at its end,
+    /// which go.
     pub fn error(&mut self, text: &str) {
+        let text = text.trim_end_matches(['\r', '\n']);
         self.out.push(b'-');
         self.out.extend(text.bytes().map(|byte| if byte == b'\r' || byte == b'\n' { b' ' } else { byte }));
         self.out.extend_from_slice(b"\r\n");

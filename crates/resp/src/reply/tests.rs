@@ -23,6 +23,7 @@ fn replies_that_are_the_same_in_both_protocols() {
     check_both(|reply| reply.simple("PONG"), "+PONG\r\n");
     check_both(|reply| reply.error("ERR no such key"), "-ERR no such key\r\n");
     check_both(|reply| reply.error("ERR a\r\nb"), "-ERR a  b\r\n");
+    check_both(|reply| reply.error("ERR quoted \n \r\n"), "-ERR quoted   \r\n");
     check_both(|reply| reply.bulk(b""), "$0\r\n\r\n");
     check_both(|reply| reply.bulk(b"a\r\nb"), "$4\r\na\r\nb\r\n");
     check_both(|reply| reply.bulk_integer(-12), "$3\r\n-12\r\n");
