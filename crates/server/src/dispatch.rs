@@ -225,7 +225,9 @@ impl Dispatch {
             Unknown::Subcommand(id) => {
                 let container = self.rows.get(usize::from(*id)).map_or("", |row| row.command.name).to_ascii_uppercase();
                 let word = args.get(1).map(|word| shown(word, 128)).unwrap_or_default();
-                reply.error(&format!("ERR unknown subcommand '{word}'. Try {container} HELP."));
+                // Redis' DEBUG tells its subcommands apart by itself, and a wrong number as a wrong name.
+                let what = if container == "DEBUG" { " or wrong number of arguments for" } else { "" };
+                reply.error(&format!("ERR unknown subcommand{what} '{word}'. Try {container} HELP."));
             }
         }
     }

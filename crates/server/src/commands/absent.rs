@@ -60,7 +60,42 @@ pub(crate) static ROWS: &[Command] = &[
     ),
 ];
 
-fn cluster(_: &mut Call<'_>) -> Result<(), Error> {
+/// What Redis 7.2 knows behind CLUSTER: anything else is an unknown subcommand even without a cluster.
+const CLUSTER_SUBCOMMANDS: &[&str] = &[
+    "addslots",
+    "addslotsrange",
+    "bumpepoch",
+    "count-failure-reports",
+    "countkeysinslot",
+    "delslots",
+    "delslotsrange",
+    "failover",
+    "flushslots",
+    "forget",
+    "getkeysinslot",
+    "help",
+    "info",
+    "keyslot",
+    "links",
+    "meet",
+    "myid",
+    "myshardid",
+    "nodes",
+    "replicas",
+    "replicate",
+    "reset",
+    "saveconfig",
+    "set-config-epoch",
+    "setslot",
+    "shards",
+    "slaves",
+    "slots",
+];
+
+fn cluster(call: &mut Call<'_>) -> Result<(), Error> {
+    if !CLUSTER_SUBCOMMANDS.iter().any(|name| call.args[1].eq_ignore_ascii_case(name.as_bytes())) {
+        return container::unknown_subcommand(call);
+    }
     Err(Error::new("ERR This instance has cluster support disabled"))
 }
 

@@ -71,8 +71,11 @@ impl Frame {
         matches!(self, Frame::Line(b'_', _)) || matches!(self, Frame::Line(b'$' | b'*', text) if text == b"-1")
     }
 
-    /// A number, as an integer or as text.
+    /// A number, as an integer or as text. The -1 of a null is none.
     pub(crate) fn number(&self) -> Option<i64> {
+        if self.is_null() {
+            return None;
+        }
         std::str::from_utf8(self.bytes()).ok()?.parse().ok()
     }
 

@@ -26,7 +26,7 @@ macro_rules! transcripts {
     };
 }
 
-transcripts! { bits client connection keys server strings transactions }
+transcripts! { bits client connection keys server settings strings tracking transactions }
 
 #[test]
 fn every_transcript_in_the_folder_is_spoken() {

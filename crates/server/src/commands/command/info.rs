@@ -17,7 +17,7 @@ pub(super) fn describe_named(reply: &mut Reply<'_>, rows: &[Option<Listed>]) {
     for row in rows {
         match row {
             Some(listed) => describe(reply, listed),
-            None => reply.null_array(),
+            None => reply.null(),
         }
     }
 }

@@ -33,7 +33,7 @@ fn info_has_ten_fields_in_both_protocols() {
         get(Protocol::Resp2),
         "*2 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 *1 *6 $5 flags *2 +RO +access \
          $12 begin_search *4 $4 type $5 index $4 spec *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 \
-         $7 lastkey :0 $7 keystep :1 $5 limit :0 *0 *-1 "
+         $7 lastkey :0 $7 keystep :1 $5 limit :0 *0 $-1 "
     );
 }
 
@@ -102,7 +102,7 @@ fn command_answers_on_the_wire() {
         ("command list filterby foo x", "-ERR syntax error"),
         ("command list x", "-ERR syntax error"),
         ("command nope", "-ERR unknown subcommand 'nope'. Try COMMAND HELP."),
-        ("command info nope", "*1 *-1"),
+        ("command info nope", "*1 $-1"),
         ("command docs nope", "*0"),
     ]);
 }
@@ -111,7 +111,7 @@ fn command_answers_on_the_wire() {
 fn a_command_that_was_taken_away_is_not_told_of() {
     let served = serve(&[("rename-command", "debug \"\"")]);
     served.peer().check(&[
-        ("command info debug", "*1 *-1"),
+        ("command info debug", "*1 $-1"),
         ("command docs debug", "*0"),
         ("command list filterby pattern debug", "*0"),
     ]);
