@@ -38,7 +38,7 @@ fn every_increment_is_answered_once() {
         answers
     });
     let answers: HashSet<i64> = answers.concat().into_iter().collect();
-    assert_eq!(answers, (1..=CLIENTS as i64 * 1000).collect());
+    assert_eq!(answers, (1..).take(CLIENTS * 1000).collect());
 }
 
 /// A register that only grows: a read answers nothing older than what was known to be written when it began, and nothing

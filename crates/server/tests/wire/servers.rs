@@ -87,10 +87,6 @@ impl Oracle {
         wait_for("redis-server", || std::os::unix::net::UnixStream::connect(&socket).ok());
         oracle
     }
-
-    pub(crate) fn connect(&self) -> Client {
-        Client::connect(&self.address)
-    }
 }
 
 impl Drop for Oracle {
