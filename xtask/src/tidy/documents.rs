@@ -43,7 +43,7 @@ pub(super) fn every_row_has_a_transcript(tree: &Tree) -> Vec<Finding> {
     if silent.is_empty() {
         return Vec::new();
     }
-    vec![Finding::warning(TRANSCRIPTS, format!("no transcript speaks {}", silent.join(", ")))]
+    vec![Finding::error(TRANSCRIPTS, format!("no transcript speaks {}", silent.join(", ")))]
 }
 
 /// The name in a line of the page's tables: `MEMORY USAGE` of "| `MEMORY USAGE key [SAMPLES count]` | ...".
