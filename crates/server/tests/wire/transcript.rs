@@ -83,6 +83,11 @@ pub(crate) fn compare(name: &str, text: &str, ours: &Address, oracle: &Address) 
     differences
 }
 
+/// The names of the sections of a transcript.
+pub(crate) fn sections(text: &str) -> Vec<String> {
+    parse(text).into_iter().map(|section| section.name).collect()
+}
+
 struct Talk {
     protocol: usize,
     ours: Side,

@@ -22,7 +22,8 @@ macro_rules! transcripts {
             }
         )*
 
-        const NAMES: &[&str] = &[$(stringify!($name)),*];
+        const TRANSCRIPTS: &[(&str, &str)] =
+            &[$((stringify!($name), include_str!(concat!("../transcripts/", stringify!($name), ".txt")))),*];
     };
 }
 
@@ -34,6 +35,17 @@ fn every_transcript_in_the_folder_is_spoken() {
     for file in std::fs::read_dir(folder).unwrap() {
         let path = file.unwrap().path();
         let name = path.file_stem().unwrap().to_str().unwrap();
-        assert!(NAMES.contains(&name), "{name} is not in the list");
+        assert!(TRANSCRIPTS.iter().any(|(listed, _)| *listed == name), "{name} is not in the list");
     }
+}
+
+#[test]
+fn every_command_has_a_section() {
+    let sections: Vec<String> = TRANSCRIPTS.iter().flat_map(|(_, text)| transcript::sections(text)).collect();
+    let commands = Ours::start(1).connect().say("COMMAND LIST");
+    let names = commands.items().iter().map(|name| String::from_utf8_lossy(name.bytes()).replace('|', " "));
+    let missing: Vec<String> = names
+        .filter(|name| !sections.iter().any(|section| section == name || section.starts_with(&format!("{name} "))))
+        .collect();
+    assert!(missing.is_empty(), "no section # for {missing:?}");
 }
