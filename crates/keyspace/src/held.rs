@@ -262,7 +262,7 @@ impl<'a> Held<'a> {
     /// Exchanges two databases. Everything must be held.
     pub fn swap(&mut self, a: Db, b: Db) {
         for (_, stripe) in &mut self.guards {
-            stripe.swap(a, b);
+            stripe.swap(a, b, self.now_ms);
         }
     }
 }

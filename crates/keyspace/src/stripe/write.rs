@@ -379,7 +379,7 @@ impl Latched<'_> {
     }
 
     pub(crate) fn flush(&mut self, db: Db) {
-        self.raise_present(db, db);
+        self.raise_present(db, db, 0);
         let (words, table) = (&self.stripe.words, self.table(db));
         let is_alone =
             self.stripe.tables.iter().all(|other| std::ptr::eq(other, table) || other.len.load(Ordering::Relaxed) == 0);
@@ -414,9 +414,9 @@ impl Latched<'_> {
         references
     }
 
-    pub(crate) fn swap(&mut self, a: Db, b: Db) {
-        self.raise_present(a, b);
-        self.raise_present(b, a);
+    pub(crate) fn swap(&mut self, a: Db, b: Db, now_ms: u64) {
+        self.raise_present(a, b, now_ms);
+        self.raise_present(b, a, now_ms);
         let (a, b) = (self.table(a), self.table(b));
         for (a, b) in [(&a.root, &b.root), (&a.len, &b.len), (&a.expires, &b.expires)] {
             let held = a.load(Ordering::Relaxed);
@@ -426,13 +426,14 @@ impl Latched<'_> {
     }
 
     /// Raises the flags of the watched keys of `db` that are there, or in the database `other` that takes its place.
-    fn raise_present(&mut self, db: Db, other: Db) {
+    /// A key whose time is over goes now: in its new place it would count as one that was there.
+    fn raise_present(&mut self, db: Db, other: Db, now_ms: u64) {
         let watched: Vec<Box<[u8]>> =
             self.data.watched.keys().filter(|(of, _)| *of == db).map(|(_, key)| key.clone()).collect();
         for bytes in watched {
             let hash = crate::KeyHash(self.data.hasher.hash_one(&*bytes));
             let key = Key { bytes: &bytes, hash };
-            if self.locate(db, &key, 0).is_some() || self.locate(other, &key, 0).is_some() {
+            if self.locate(db, &key, now_ms).is_some() || self.locate(other, &key, now_ms).is_some() {
                 self.raise(db, &bytes);
             }
         }

@@ -92,3 +92,17 @@ fn a_swap_touches_watched_keys_that_either_database_has() {
         assert_eq!(flag.is_raised(), raised, "{has:?}");
     }
 }
+
+#[test]
+fn a_swap_brings_no_key_back_whose_time_is_over() {
+    let keyspace = keyspace(4);
+    let key = keyspace.key(b"key");
+    let flag = Arc::new(WatchFlag::default());
+    heard(&keyspace, NOW_MS, |held| held.set(Db(1), &key, b"1", Expiry::At(NOW_MS + 1)).expect("there is room"));
+    heard(&keyspace, NOW_MS + 1, |held| {
+        held.watch(DB, &key, &flag);
+        held.swap(DB, Db(1));
+        assert!(held.peek(DB, &key).is_none());
+    });
+    assert!(!flag.is_raised());
+}
