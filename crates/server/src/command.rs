@@ -89,6 +89,7 @@ pub(crate) enum Group {
     Cluster,
     Connection,
     Generic,
+    Scripting,
     Server,
     String,
     Transactions,

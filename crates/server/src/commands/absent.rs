@@ -1,6 +1,7 @@
-//! What Scrubjay does not have, and clients ask about when they connect: replication, cluster, modules.
+//! What Scrubjay does not have, and clients ask about when they connect: replication, cluster, modules, functions.
 //!
-//! The answers are those of a Redis that stands alone: a master without replicas, no cluster, no modules.
+//! The answers are those of a Redis that stands alone: a master without replicas, no cluster, no modules, and no library of
+//! functions (test suites empty that before they start).
 
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,7 @@ use crate::arguments;
 use crate::call::Call;
 use crate::command::{Command, Flags, Group};
 use crate::commands::container;
-use crate::error::Error;
+use crate::error::{self, Error};
 
 const ADMIN: &[&str] = &["admin", "slow", "dangerous"];
 const REPLICATION: Flags = Flags::ADMIN.union(Flags::NOSCRIPT).union(Flags::STALE).union(Flags::NO_ASYNC_LOADING);
@@ -22,6 +23,38 @@ pub(crate) static ROWS: &[Command] = &[
         "",
         "Holds the commands of a cluster.",
     ),
+    Command {
+        subcommands: &[
+            Command::new("flush", -2, function_flush)
+                .group(Group::Scripting, &["write", "slow", "scripting"])
+                .flags(Flags::WRITE.union(Flags::NOSCRIPT))
+                .docs(
+                    "7.0.0",
+                    "O(N) where N is the number of functions deleted",
+                    "[ASYNC | SYNC]",
+                    "Deletes all functions: none.",
+                ),
+            Command::new("help", 2, function_help)
+                .group(Group::Scripting, &["slow", "scripting"])
+                .flags(Flags::LOADING.union(Flags::STALE))
+                .docs("7.0.0", "O(1)", "", "Lists the subcommands."),
+            Command::new("list", -2, function_list)
+                .group(Group::Scripting, &["slow", "scripting"])
+                .flags(Flags::NOSCRIPT)
+                .docs(
+                    "7.0.0",
+                    "O(N) where N is the number of functions",
+                    "[LIBRARYNAME library-name-pattern] [WITHCODE]",
+                    "Lists the libraries of functions: none.",
+                ),
+        ],
+        ..Command::new("function", -2, container::unknown_subcommand).group(Group::Scripting, &["slow"]).docs(
+            "7.0.0",
+            "Depends on the subcommand.",
+            "",
+            "Holds the commands about functions.",
+        )
+    },
     Command {
         subcommands: &[
             Command::new("help", 2, module_help)
@@ -97,6 +130,45 @@ fn cluster(call: &mut Call<'_>) -> Result<(), Error> {
         return container::unknown_subcommand(call);
     }
     Err(Error::new("ERR This instance has cluster support disabled"))
+}
+
+fn function_flush(call: &mut Call<'_>) -> Result<(), Error> {
+    match call.args {
+        [_, _] => {}
+        [_, _, mode] if arguments::is(mode, "sync") || arguments::is(mode, "async") => {}
+        [_, _, _] => return Err(Error::new("ERR FUNCTION FLUSH only supports SYNC|ASYNC option")),
+        [_, word, ..] => return Err(container::wrong_arguments("FUNCTION", &String::from_utf8_lossy(word))),
+        _ => return Err(error::SYNTAX),
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn function_list(call: &mut Call<'_>) -> Result<(), Error> {
+    let (mut has_code, mut has_name) = (false, false);
+    let mut options = call.args.iter().skip(2);
+    while let Some(option) = options.next() {
+        if !has_code && arguments::is(option, "withcode") {
+            has_code = true;
+        } else if !has_name && arguments::is(option, "libraryname") {
+            has_name = true;
+            options.next().ok_or(Error::new("ERR library name argument was not given"))?;
+        } else {
+            return Err(Error::new(format!("ERR Unknown argument {}", String::from_utf8_lossy(option))));
+        }
+    }
+    call.reply.array(0);
+    Ok(())
+}
+
+fn function_help(call: &mut Call<'_>) -> Result<(), Error> {
+    let lines = &[
+        "FLUSH [ASYNC|SYNC]",
+        "    Delete all libraries: there are none.",
+        "LIST [LIBRARYNAME PATTERN] [WITHCODE]",
+        "    List the libraries: there are none.",
+    ];
+    container::help(call, "FUNCTION", lines)
 }
 
 fn module_list(call: &mut Call<'_>) -> Result<(), Error> {

@@ -117,6 +117,7 @@ pub(crate) fn group_name(group: Group) -> &'static str {
         Group::Cluster => "cluster",
         Group::Connection => "connection",
         Group::Generic => "generic",
+        Group::Scripting => "scripting",
         Group::Server => "server",
         Group::String => "string",
         Group::Transactions => "transactions",

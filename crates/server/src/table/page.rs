@@ -18,11 +18,12 @@ Every command takes the options of Redis 7.2 and answers as it does, in RESP2 an
 command of Redis that is not listed here does not exist yet and answers `ERR unknown command`.
 ";
 
-const GROUPS: [(Group, &str); 7] = [
+const GROUPS: [(Group, &str); 8] = [
     (Group::String, "Strings"),
     (Group::Bitmap, "Bitmaps"),
     (Group::Generic, "Keys of any type"),
     (Group::Transactions, "Transactions"),
+    (Group::Scripting, "Functions"),
     (Group::Connection, "Connections"),
     (Group::Server, "Server"),
     (Group::Cluster, "Cluster"),

@@ -62,6 +62,13 @@ static REMARKS: &[Remark] = &[
     tips("exists", &[MULTI_SHARD, SUM]),
     tips("flushall", &[ALL_SHARDS, ALL_SUCCEEDED]),
     tips("flushdb", &[ALL_SHARDS, ALL_SUCCEEDED]),
+    differs(
+        "function",
+        &[],
+        "There are no functions yet: `FLUSH` and `LIST` answer as a server without any, the other subcommands are unknown.",
+    ),
+    tips("function|flush", &[ALL_SHARDS, ALL_SUCCEEDED]),
+    tips("function|list", &[RANDOM_ORDER]),
     deprecated("getset", "6.2.0", "`SET` with the `!GET` argument"),
     tips("info", &[RANDOM, ALL_SHARDS, SPECIAL]),
     tips("keys", &[ALL_SHARDS, RANDOM_ORDER]),
