@@ -23,8 +23,10 @@ pub(crate) enum ReplyMode {
     #[default]
     On,
     Off,
-    /// The reply of the next command is left out.
+    /// The reply of the next command is left out: set by the command before it.
     SkipNext,
+    /// The reply of the command that runs now is left out.
+    Skip,
 }
 
 /// Why a client waits, and what ends it. See [`crate::call::Call::park`].

@@ -344,18 +344,15 @@ pub(crate) fn run_queued<'a>(call: &mut Call<'a>, queued: &'a OpenedRequest<'a>)
     }
 }
 
-/// CLIENT REPLY OFF and SKIP: takes the reply back, and lets SKIP end after the command behind it.
+/// CLIENT REPLY OFF and SKIP: takes the reply back unless it is that of CLIENT REPLY ON, and moves SKIP on by one command.
 #[cold]
 fn mute(client: &mut Client, before: ReplyMode, start: usize, out: &mut Vec<u8>) {
-    match (before, client.reply_mode) {
-        // CLIENT REPLY ON answers; everything else that ran muted does not.
-        (ReplyMode::Off, ReplyMode::On) => {}
-        (ReplyMode::SkipNext, now) => {
-            out.truncate(start);
-            if now == ReplyMode::SkipNext {
-                client.reply_mode = ReplyMode::On;
-            }
-        }
-        _ => out.truncate(start),
+    if client.reply_mode != ReplyMode::On {
+        out.truncate(start);
     }
+    client.reply_mode = match (before, client.reply_mode) {
+        (_, ReplyMode::SkipNext) => ReplyMode::Skip,
+        (ReplyMode::Skip, ReplyMode::Skip) => ReplyMode::On,
+        (_, now) => now,
+    };
 }

@@ -179,7 +179,7 @@ fn reply(call: &mut Call<'_>) -> Result<(), Error> {
     } else if arguments::is(mode, "off") {
         call.client.reply_mode = ReplyMode::Off;
     } else if arguments::is(mode, "skip") {
-        if call.client.reply_mode == ReplyMode::On {
+        if call.client.reply_mode != ReplyMode::Off {
             call.client.reply_mode = ReplyMode::SkipNext;
         }
     } else {

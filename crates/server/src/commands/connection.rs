@@ -227,7 +227,10 @@ fn reset(call: &mut Call<'_>) -> Result<(), Error> {
     call.client.watching.forget(&mut call.held);
     call.shared.monitors.remove(call.client.id);
     call.client.db = Db(0);
-    call.client.reply_mode = ReplyMode::On;
+    // As in Redis, CLIENT REPLY SKIP holds for RESET too.
+    if call.client.reply_mode != ReplyMode::Skip {
+        call.client.reply_mode = ReplyMode::On;
+    }
     call.client.is_no_touch = false;
     call.client.handle.set_flag(HandleFlags::NO_TOUCH.union(HandleFlags::NO_EVICT), false);
     call.client.is_authenticated = call.shared.config.requirepass().is_empty();

@@ -123,8 +123,11 @@ fn client_reply_off_mutes_and_skip_mutes_one_command() {
     let mut session = Session::new(&[]);
     session.client.reply_mode = ReplyMode::Off;
     session.check(&[("set a b", ""), ("get a", ""), ("nothing", "")]);
-    session.client.reply_mode = ReplyMode::SkipNext;
+    session.client.reply_mode = ReplyMode::Skip;
     session.check(&[("get a", ""), ("get a", "$1\r\nb")]);
+    session.check(&[("client reply skip", ""), ("client reply skip", ""), ("get a", ""), ("get a", "$1\r\nb")]);
+    session.check(&[("client reply skip", ""), ("client reply on", "+OK"), ("get a", "$1\r\nb")]);
+    session.check(&[("client reply skip", ""), ("reset", ""), ("get a", "$1\r\nb")]);
 }
 
 #[test]
