@@ -158,7 +158,7 @@ impl Thread {
         for connection in self.connections.iter().flatten() {
             bytes += connection.input.capacity() + connection.output.capacity();
             bytes += connection.client.transaction.as_ref().map_or(0, |open| open.cost);
-            blocked += u64::from(connection.client.parked.as_ref().is_some_and(|parked| !parked.is_paused));
+            blocked += u64::from(connection.client.parked.is_some());
         }
         self.worker.stats.buffer_bytes.set(bytes as u64);
         self.worker.stats.blocked_clients.set(blocked);

@@ -32,6 +32,8 @@ bitflags! {
         const TRACKING_BROKEN = 1 << 8;
         /// CLIENT TRACKING BCAST (`B`).
         const TRACKING_BCAST = 1 << 9;
+        /// Held back by CLIENT PAUSE (`b` too, but CLIENT UNBLOCK has no say).
+        const PAUSED = 1 << 11;
         /// Killed, and not closed by its worker yet: no longer listed.
         const KILLED = 1 << 10;
     }
@@ -134,14 +136,13 @@ impl ClientHandle {
         HandleFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
     }
 
-    /// Sets or clears a flag; free when it is so already.
-    pub(crate) fn set_flag(&self, flag: HandleFlags, is_set: bool) {
-        if self.flags().contains(flag) == is_set {
-            return;
-        }
+    /// Sets or clears flags; free when they are so already.
+    pub(crate) fn set_flag(&self, flags: HandleFlags, is_set: bool) {
+        let set = self.flags().intersection(flags);
         match is_set {
-            true => self.flags.fetch_or(flag.bits(), Ordering::Relaxed),
-            false => self.flags.fetch_and(!flag.bits(), Ordering::Relaxed),
+            true if set != flags => self.flags.fetch_or(flags.bits(), Ordering::Relaxed),
+            false if !set.is_empty() => self.flags.fetch_and(!flags.bits(), Ordering::Relaxed),
+            _ => return,
         };
     }
 

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering::Relaxed;
 const LETTERS: &[(HandleFlags, char)] = &[
     (HandleFlags::MULTI, 'x'),
     (HandleFlags::BLOCKED, 'b'),
+    (HandleFlags::PAUSED, 'b'),
     (HandleFlags::TRACKING, 't'),
     (HandleFlags::TRACKING_BROKEN, 'R'),
     (HandleFlags::TRACKING_BCAST, 'B'),

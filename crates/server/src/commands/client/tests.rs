@@ -200,3 +200,16 @@ fn switches_show_in_the_flags() {
     peer.ask("RESET");
     assert!(peer.ask("CLIENT INFO").contains(" flags=N "));
 }
+
+#[test]
+fn a_client_that_is_reset_shows_no_flag_of_its_past() {
+    let mut peer = Served::new().peer();
+    for before in
+        ["CLIENT TRACKING ON", "CLIENT TRACKING ON BCAST", "CLIENT NO-EVICT ON", "CLIENT NO-TOUCH ON", "MULTI"]
+    {
+        peer.ask(before);
+        peer.ask("RESET");
+        let info = peer.ask("CLIENT INFO");
+        assert!(info.contains(" flags=N "), "{before}: {info}");
+    }
+}
