@@ -5,7 +5,7 @@
 //! of two that meet sees the other: either the batch turns back, or the closer waits for it.
 //!
 //! **Invariant:** while an [`Exclusive`] lives, every flag is down or about to be taken down by a thread that turned back
-//! without touching anything.
+//! without touching anything. A batch that waits is let in before the gate closes again.
 
 mod door;
 #[cfg(test)]

@@ -14,8 +14,9 @@ pub(crate) struct Gate {
     closed: AtomicBool,
     /// Held by the one who has the gate closed.
     turn: Mutex<()>,
-    /// Guards nothing: makes a waiter and its waker take turns.
-    doors: Mutex<()>,
+    /// Batches that wait for the gate to open; the gate is closed only while this is held. The next closer lets them in
+    /// first: else one that closes again and again would keep them out for ever.
+    doors: Mutex<u32>,
     changed: Condvar,
 }
 
@@ -25,7 +26,7 @@ impl Gate {
             inside: (0..slots).map(|_| Flag::default()).collect(),
             closed: AtomicBool::new(false),
             turn: Mutex::new(()),
-            doors: Mutex::new(()),
+            doors: Mutex::new(0),
             changed: Condvar::new(),
         }
     }
@@ -33,17 +34,24 @@ impl Gate {
     #[inline]
     pub(crate) fn enter(&self, slot: u32) {
         let flag = &self.inside[slot as usize].0;
-        loop {
-            assert!(!flag.swap(true, Ordering::SeqCst), "slot {slot} holds a pass already");
-            if !self.closed.load(Ordering::SeqCst) {
-                return;
-            }
-            self.leave(slot);
-            let mut doors = self.doors.lock();
-            while self.closed.load(Ordering::SeqCst) {
-                self.changed.wait(&mut doors);
-            }
+        assert!(!flag.swap(true, Ordering::SeqCst), "slot {slot} holds a pass already");
+        if self.closed.load(Ordering::SeqCst) {
+            self.enter_later(slot);
         }
+    }
+
+    #[cold]
+    fn enter_later(&self, slot: u32) {
+        self.leave(slot);
+        let mut waiting = self.doors.lock();
+        *waiting += 1;
+        while self.closed.load(Ordering::SeqCst) {
+            self.changed.wait(&mut waiting);
+        }
+        *waiting -= 1;
+        // Nobody closes the gate before the doors are given back, and whoever does then sees the flag.
+        self.inside[slot as usize].0.store(true, Ordering::SeqCst);
+        self.changed.notify_all();
     }
 
     #[inline]
@@ -63,12 +71,22 @@ impl Gate {
 
     pub(crate) fn close(&self) -> MutexGuard<'_, ()> {
         let turn = self.turn.lock();
-        self.closed.store(true, Ordering::SeqCst);
         let mut doors = self.doors.lock();
+        while *doors > 0 {
+            self.changed.wait(&mut doors);
+        }
+        self.closed.store(true, Ordering::SeqCst);
         while self.inside.iter().any(|flag| flag.0.load(Ordering::SeqCst)) {
             self.changed.wait(&mut doors);
         }
         turn
+    }
+
+    /// Batches that wait.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "this source is compiled twice in tests, and asked in one of them")]
+    pub(crate) fn waiting(&self) -> u32 {
+        *self.doors.lock()
     }
 
     pub(crate) fn open(&self) {

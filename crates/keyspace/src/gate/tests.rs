@@ -26,6 +26,20 @@ mod sync {
         }
     }
 
+    impl<T> std::ops::Deref for MutexGuard<'_, T> {
+        type Target = T;
+
+        fn deref(&self) -> &T {
+            self.0.as_ref().unwrap()
+        }
+    }
+
+    impl<T> std::ops::DerefMut for MutexGuard<'_, T> {
+        fn deref_mut(&mut self) -> &mut T {
+            self.0.as_mut().unwrap()
+        }
+    }
+
     impl Condvar {
         pub(super) fn new() -> Condvar {
             Condvar(shuttle::sync::Condvar::new())
@@ -75,6 +89,36 @@ fn batches_and_closers() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+/// A batch that waits gets in before the gate is closed again, even by one who does nothing else.
+fn one_who_closes_twice() {
+    let gate = Arc::new(door::Gate::new(1));
+    let was_inside = Arc::new(AtomicUsize::new(0));
+    let turn = gate.close();
+    let batch = {
+        let (gate, was_inside) = (Arc::clone(&gate), Arc::clone(&was_inside));
+        thread::spawn(move || {
+            gate.enter(0);
+            was_inside.fetch_add(1, sync::Ordering::SeqCst);
+            gate.leave(0);
+        })
+    };
+    while gate.waiting() == 0 {
+        thread::yield_now();
+    }
+    gate.open();
+    drop(turn);
+    let turn = gate.close();
+    assert_eq!(was_inside.load(sync::Ordering::SeqCst), 1);
+    gate.open();
+    drop(turn);
+    batch.join().unwrap();
+}
+
+#[test]
+fn nobody_who_waits_is_overtaken_twice() {
+    shuttle::check_random(one_who_closes_twice, 2_000);
 }
 
 #[test]
