@@ -6,6 +6,9 @@ use crate::index::bucket::{self, Slot};
 use crate::index::segment::{Segment, bucket_at};
 use crate::{Db, Entry};
 
+/// Buckets that cost the search for expired keys as much as one entry does.
+const BUCKETS_PER_ENTRY: usize = 8;
+
 /// Where the search for expired keys of a stripe goes on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ExpiryWalk {
@@ -121,11 +124,11 @@ impl Latched<'_> {
         picked
     }
 
-    /// Removes expired keys from where the last call ended, looking at up to `left` entries that have an expiry, and at every
-    /// segment once at most. Returns how many were looked at and how many removed.
+    /// Removes expired keys from where the last call ended, looking at up to `left` entries that have an expiry (fewer
+    /// where they are rare: bare buckets count as well), and at every segment once at most. Returns how many were looked at and how many removed.
     pub(crate) fn expire_some(&mut self, now_ms: u64, left: usize) -> (usize, usize) {
         self.settle();
-        let (mut seen, mut removed) = (0, 0);
+        let (mut seen, mut removed, mut effort) = (0, 0, 0);
         let databases = self.stripe.tables.len() as u16;
         let mut walk = self.data.expiry_walk;
         let first = walk.db % databases;
@@ -133,11 +136,13 @@ impl Latched<'_> {
         loop {
             let directory = index::directory(&self.table(Db(db)).root);
             if let Some(directory) = directory.filter(|_| self.stripe.expires_len(Db(db)) > 0) {
-                while walk.prefix < 1 << directory.depth && seen < left {
+                while walk.prefix < 1 << directory.depth && effort < left {
                     let segment = directory.segment(&self.stripe.words, walk.prefix);
                     let covered = 1 << (directory.depth - segment.depth);
                     let (looked, over) = self.expire_segment(Db(db), segment, now_ms);
                     seen += looked;
+                    // Where few keys have an expiry, what costs is the buckets that have none.
+                    effort += looked.max(segment.buckets() as usize / BUCKETS_PER_ENTRY);
                     removed += over;
                     walk.prefix = walk.prefix / covered * covered + covered;
                     self.settle();
