@@ -34,6 +34,7 @@ impl Blobs {
     }
 
     pub(crate) fn insert(&mut self, key: Option<&[u8]>, value: Vec<u8>) -> Result<u32, Full> {
+        self.usage.ask()?;
         let blob = Blob { key: key.map(Box::from), value };
         self.usage.add(blob.bytes());
         if let Some(id) = self.free.pop() {
@@ -70,6 +71,9 @@ impl Blobs {
         let Some(blob) = &mut self.blobs[id as usize] else { return Err(Full) };
         let before = blob.value.capacity();
         let more = len.saturating_sub(blob.value.len());
+        if more > 0 {
+            self.usage.ask()?;
+        }
         blob.value.try_reserve(more).map_err(|_| Full)?;
         blob.value.resize(len, 0);
         if blob.value.capacity() > 2 * len {
@@ -78,6 +82,15 @@ impl Blobs {
         self.usage.add(blob.value.capacity());
         self.usage.sub(before);
         Ok(&mut blob.value)
+    }
+
+    /// Panics unless exactly the blobs of `named` are there. Returns the bytes that are charged.
+    #[cfg(test)]
+    pub(crate) fn validate(&self, named: &std::collections::HashSet<u32>) -> usize {
+        let is_there = |id: &u32| self.blobs[*id as usize].is_some();
+        assert!(named.iter().all(is_there) && !self.free.iter().any(is_there));
+        assert_eq!(named.len() + self.free.len(), self.blobs.len(), "every blob is named");
+        self.blobs.iter().flatten().map(Blob::bytes).sum()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -232,6 +232,12 @@ impl Index {
         self.units.bytes()
     }
 
+    /// See [`Units::validate`].
+    #[cfg(test)]
+    pub(crate) fn validate(&self, segments: &[(usize, usize)], directories: &[usize]) -> usize {
+        self.units.validate(segments, directories)
+    }
+
     /// Whether [`Index::compact`] has something to do.
     #[inline]
     pub(crate) fn is_sparse(&self) -> bool {
@@ -281,8 +287,13 @@ impl Index {
 
     fn create(&mut self, words: &Words, root: &AtomicU64) -> Result<Directory, Full> {
         let block = self.units.allocate_directory(words, 1)?;
-        let segment = Segment { block: self.units.allocate(words, 1)?, units: 1, depth: 0 };
-        segment.refill(words, &[]);
+        let segment = match fill_new(&mut self.units, words, &[], 1, 0) {
+            Ok(segment) => segment,
+            Err(full) => {
+                self.units.free_directory(words, block, 1);
+                return Err(full);
+            }
+        };
         let directory = Directory { block, depth: 0 };
         directory.put(words, 0, segment);
         directory.store(root);

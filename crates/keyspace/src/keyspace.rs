@@ -67,7 +67,7 @@ pub struct Keyspace {
     databases: u16,
     stripe_shift: u32,
     hasher: ahash::RandomState,
-    usage: Usage,
+    pub(crate) usage: Usage,
     is_observed: Arc<AtomicBool>,
     /// Stripe of each slot at which the search for expired keys goes on.
     expiry_turns: Box<[AtomicU32]>,
@@ -188,7 +188,7 @@ impl Keyspace {
     }
 
     /// Removes keys whose time is over, in stripes that belong to `slot` of `slots`, looking at about `entries_max` entries
-    /// that have an expiry; goes on where the last call ended. Returns (entries looked at, keys removed). Latches one stripe
+    /// that have an expiry (fewer where few keys have one); goes on where the last call ended. Returns (entries looked at, keys removed). Latches one stripe
     /// at a time; the caller holds no latch, and passes the gate as `slot` for the time of the call.
     pub fn expire_some(&self, slot: u32, slots: u32, now_ms: u64, entries_max: usize) -> (usize, usize) {
         let _pass = self.pass(slot);

@@ -7,6 +7,7 @@
 //! as zeros. That is why a slice over all of it is always valid.
 #![allow(unsafe_code, reason = "mapping memory, slices over it and the prefetch hint have no safe interface")]
 
+use crate::Full;
 use std::ops::{Deref, DerefMut, Range};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -19,19 +20,58 @@ pub(crate) const HUGE_PAGE: usize = 2 << 20;
 
 /// Bytes taken from the system by all stripes. Changed once per page or large value, so that the shared line stays cool.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Usage(Arc<AtomicUsize>);
+pub(crate) struct Usage(Arc<Account>);
+
+#[derive(Debug, Default)]
+struct Account {
+    bytes: AtomicUsize,
+    #[cfg(test)]
+    refusals: Refusals,
+}
+
+/// Every n-th request for room is refused (0: none), so that tests see what becomes of the data then.
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct Refusals {
+    every: AtomicUsize,
+    asked: AtomicUsize,
+}
 
 impl Usage {
     pub(crate) fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn sub(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Asked by whoever is about to hand out room; refuses nothing outside of tests.
+    #[cfg(not(test))]
+    #[inline]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps, reason = "the seam that tests fill")]
+    pub(crate) fn ask(&self) -> Result<(), Full> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn ask(&self) -> Result<(), Full> {
+        let every = self.0.refusals.every.load(Ordering::Relaxed);
+        if every == 0 {
+            return Ok(());
+        }
+        let asked = self.0.refusals.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        if asked.is_multiple_of(every) { Err(Full) } else { Ok(()) }
+    }
+
+    /// From here on every n-th request for room is refused; 0 ends that.
+    #[cfg(test)]
+    pub(crate) fn refuse_every(&self, every: usize) {
+        self.0.refusals.every.store(every, Ordering::Relaxed);
     }
 }
 
@@ -78,7 +118,12 @@ impl Mapping {
     /// Gathers the pages of `range`, all touched already, into huge ones. False when the system does not do that. Costs a
     /// copy of the range.
     fn gather(&self, range: Range<usize>) -> bool {
-        self.advise(range.clone(), libc::MADV_HUGEPAGE) && self.advise(range, libc::MADV_COLLAPSE)
+        let is_gathered =
+            self.advise(range.clone(), libc::MADV_HUGEPAGE) && self.advise(range.clone(), libc::MADV_COLLAPSE);
+        // What is huge stays so. What is given back must come again as small pages: left as it is, the first touch after
+        // that, or khugepaged at any time, would fill the whole stretch and nobody would have counted it.
+        self.advise(range, libc::MADV_NOHUGEPAGE);
+        is_gathered
     }
 
     fn advise(&self, range: Range<usize>, advice: libc::c_int) -> bool {

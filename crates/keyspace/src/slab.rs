@@ -144,6 +144,7 @@ impl Slab {
 
     /// A free slot of `class`. Its first byte stays 0 until the caller writes an entry, which it must do at once.
     pub(crate) fn allocate(&mut self, class: u8) -> Result<u32, Full> {
+        self.usage.ask()?;
         let run_index = match self.classes[usize::from(class)].open.last() {
             Some(run) => *run,
             None => self.open_run(class)?,
@@ -249,6 +250,38 @@ impl Slab {
         let live: usize =
             (0_u8..).zip(&self.classes).map(|(class, state)| state.live as usize * slot_bytes(class)).sum();
         (touched, touched.saturating_sub(live))
+    }
+
+    /// Panics where the books do not balance. Returns the bytes that are charged.
+    #[cfg(test)]
+    pub(crate) fn validate(&self) -> usize {
+        assert_eq!(self.evacuating, None);
+        let bare: std::collections::HashSet<u32> = self.spare.iter().chain(&self.bare).copied().collect();
+        assert_eq!(bare.len(), self.spare.len() + self.bare.len(), "a run without entries is listed once");
+        let mut totals = vec![(0, 0); CLASSES];
+        for (index, run) in (0..).zip(&self.runs) {
+            if bare.contains(&index) {
+                assert_eq!((run.live, run.position), (0, NO_POSITION));
+                continue;
+            }
+            let class = usize::from(run.class);
+            let has_room = run.live < slots_per_run(run.class);
+            assert_eq!(has_room, run.position != NO_POSITION, "run {index} is open while it has room");
+            assert!(!has_room || self.classes[class].open[run.position as usize] == index);
+            assert_eq!(self.live_in_run(index).count(), usize::from(run.live), "live slots of run {index}");
+            let (mut chain, mut next) = (0, run.free_head);
+            while next != 0 {
+                let at = index as usize * RUN + usize::from(next - 1) * slot_bytes(run.class);
+                assert_eq!(self.bytes[at], 0, "the chain leads through free slots");
+                next = u16::from_le_bytes([self.bytes[at + 2], self.bytes[at + 3]]);
+                chain += 1;
+            }
+            assert_eq!(chain, run.carved - run.live, "free slots of run {index}");
+            totals[class].0 += 1;
+            totals[class].1 += u64::from(run.live);
+        }
+        assert!(totals.into_iter().eq(self.classes.iter().map(|class| (class.runs, class.live))));
+        self.bytes().0
     }
 
     /// References of all live slots.

@@ -47,8 +47,8 @@ struct Data {
     watched: Watched,
     /// What changed since an observer took the list; grows while the keyspace is observed only.
     changes: Vec<Change>,
-    /// A class whose slots became sparse: compacted before the next change, when nobody holds a reference.
-    sparse_class: Option<u8>,
+    /// The classes in which slots were freed, a bit each: compacted before the next changes, when nobody holds a reference.
+    sparse_classes: u128,
     /// Removals from nearly empty buckets since a segment was last looked at.
     removals: u32,
     /// Where the search for expired keys goes on.
@@ -159,7 +159,7 @@ impl Stripe {
                 stripe_bits,
                 watched: HashMap::new(),
                 changes: Vec::new(),
-                sparse_class: None,
+                sparse_classes: 0,
                 removals: 0,
                 expiry_walk: walk::ExpiryWalk::default(),
                 scratch: Vec::new(),

@@ -21,9 +21,8 @@ fn keyspace(stripes: u32) -> Keyspace {
 impl Keyspace {
     /// Panics where an invariant does not hold.
     fn validate(&self) {
-        for stripe in &self.stripes {
-            stripe.latch().validate();
-        }
+        let charged: usize = self.stripes.iter().map(|stripe| stripe.latch().validate()).sum();
+        assert_eq!(charged, self.memory_used(), "what is charged is what is there");
     }
 
     fn with<R>(&self, key: &[u8], act: impl FnOnce(&mut Held<'_>) -> R) -> R {

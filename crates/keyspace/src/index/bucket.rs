@@ -23,7 +23,7 @@ const ALL: u32 = (1 << SLOTS) - 1;
 const META_SHIFT: u32 = 32;
 const EXPIRY_SHIFT: u32 = 10;
 const AWAY_SHIFT: u32 = 20;
-const AWAY_MAX: u32 = 15;
+pub(super) const AWAY_MAX: u32 = 15;
 const LANES: u64 = 0x0001_0001_0001_0001;
 const LANE_LOW: u64 = 0x7FFF_7FFF_7FFF_7FFF;
 
@@ -75,6 +75,12 @@ impl Bucket<'_> {
     #[inline]
     pub(crate) fn has_away(self) -> bool {
         self.meta() >> AWAY_SHIFT != 0
+    }
+
+    /// How many they are, or `AWAY_MAX` once that was lost.
+    #[cfg(test)]
+    pub(super) fn away(self) -> u32 {
+        self.meta() >> AWAY_SHIFT
     }
 
     /// Bits of the taken slots with this tag.

@@ -177,6 +177,23 @@ impl Segment {
         contents.iter().all(|content| self.insert(words, *content))
     }
 
+    /// Panics where a home does not count its keys that are away.
+    #[cfg(test)]
+    pub(crate) fn validate(self, words: &Words) {
+        let mut away = vec![0; self.buckets() as usize];
+        for number in 0..self.buckets() {
+            let bucket = bucket_at(words, self.bucket_offset(number));
+            assert_eq!(bucket.expiring() & !bucket.taken(), 0, "a free slot has no expiry");
+            for home in bucket::bits(bucket.taken()).map(|slot| self.home(bucket.tag(slot))) {
+                away[home as usize] += u32::from(home != number);
+            }
+        }
+        for (number, away) in (0..).zip(away) {
+            let counted = bucket_at(words, self.bucket_offset(number)).away();
+            assert!(counted == away || counted == bucket::AWAY_MAX, "{counted} of bucket {number}, {away} are away");
+        }
+    }
+
     /// Units that hold `keys` with room to grow.
     pub(crate) fn units_for(keys: usize) -> u32 {
         // Five of six slots taken: a fresh segment takes a few per cent more before it must grow.

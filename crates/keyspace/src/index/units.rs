@@ -66,6 +66,7 @@ impl Units {
 
     /// A block of `units`. Its words hold anything.
     pub(crate) fn allocate(&mut self, words: &Words, units: usize) -> Result<Block, Full> {
+        self.usage.ask()?;
         if let Some(block) = self.allocate_below(self.end, units) {
             return Ok(block);
         }
@@ -159,6 +160,7 @@ impl Units {
 
     /// A directory of `len` words, a power of two. Its words hold anything.
     pub(crate) fn allocate_directory(&mut self, words: &Words, len: usize) -> Result<Block, Full> {
+        self.usage.ask()?;
         let (class, pages) = directory_class(len);
         if let Some(block) = self.directories.get_mut(class).and_then(Vec::pop) {
             self.count_directory(pages, true);
@@ -194,6 +196,25 @@ impl Units {
     /// Bytes touched, of them bytes in holes.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         ((self.pages + self.directory_pages) * PAGE, self.holes * UNIT_BYTES)
+    }
+
+    /// Panics unless exactly the given segments (offset, units) and directories (words) have room. Returns the bytes charged.
+    #[cfg(test)]
+    pub(crate) fn validate(&self, segments: &[(Block, usize)], directories: &[usize]) -> usize {
+        let mut is_free = vec![true; self.free.len() * 64];
+        for unit in segments.iter().flat_map(|(block, units)| block / UNIT_WORDS..block / UNIT_WORDS + units) {
+            assert!(std::mem::replace(&mut is_free[unit], false), "unit {unit} belongs to one segment");
+        }
+        is_free[self.end..].fill(false);
+        for (unit, is_free) in is_free.iter().enumerate() {
+            assert_eq!(self.free[unit / 64] >> (unit % 64) & 1 != 0, *is_free, "unit {unit} of {}", self.end);
+        }
+        assert_eq!(is_free.iter().filter(|is_free| **is_free).count(), self.holes);
+        assert!(self.free.iter().take(self.first_free).all(|word| *word == 0));
+        assert!(self.end * UNIT_BYTES <= self.pages * PAGE && (self.end == 0 || !is_free[self.end - 1]));
+        let pages: usize = directories.iter().map(|len| directory_class(*len).1).sum();
+        assert_eq!(pages, self.directory_pages);
+        self.bytes().0
     }
 
     fn count_directory(&mut self, pages: usize, is_taken: bool) {

@@ -16,8 +16,8 @@ impl Latched<'_> {
     /// Compacts what earlier changes left sparse. Called before a change, when no reference is held.
     #[inline]
     pub(super) fn settle(&mut self) {
-        if let Some(class) = self.data.sparse_class.take() {
-            self.compact(class);
+        if self.data.sparse_classes != 0 {
+            self.compact_first();
         }
         if self.data.index.is_sparse() {
             let roots = self.stripe.tables.iter().map(|table| &table.root);
@@ -25,8 +25,20 @@ impl Latched<'_> {
         }
     }
 
-    fn compact(&mut self, class: u8) {
-        let Some(run) = self.data.slab.victim(class) else { return };
+    /// Empties one run of the first class that is sparse; classes that are not are crossed off.
+    #[cold]
+    fn compact_first(&mut self) {
+        while self.data.sparse_classes != 0 {
+            let class = self.data.sparse_classes.trailing_zeros() as u8;
+            if let Some(run) = self.data.slab.victim(class) {
+                // One run a change: the class stays marked, and is looked at again at the next.
+                return self.evacuate(class, run);
+            }
+            self.data.sparse_classes &= !(1 << class);
+        }
+    }
+
+    fn evacuate(&mut self, class: u8, run: u32) {
         let entries: Vec<(u32, Position)> = {
             let reader = self.data.reader();
             self.data.slab.live_in_run(run).map(|reference| (reference, reader.position(reference))).collect()
@@ -44,8 +56,6 @@ impl Latched<'_> {
             }
         }
         self.data.slab.evacuated(run);
-        // One run a change: look again at the next.
-        self.data.sparse_class = Some(class);
     }
 
     /// Moves one entry to another run. Returns false when there was no room.

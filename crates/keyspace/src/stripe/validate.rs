@@ -2,26 +2,33 @@
 
 use super::{Latched, index, key_of};
 use crate::Db;
-use crate::entry::Layout;
+use crate::entry::{Layout, ValuePlace};
 use crate::index::{Entries, segment};
 use std::collections::HashSet;
 
 impl Latched<'_> {
-    /// Panics where an invariant of the stripe does not hold.
-    pub(crate) fn validate(&self) {
+    /// Panics where an invariant of the stripe does not hold. Returns the bytes that it is charged with.
+    pub(crate) fn validate(&self) -> usize {
         let words = &self.stripe.words;
-        let mut named = HashSet::new();
+        let (mut named, mut blobs) = (HashSet::new(), HashSet::new());
+        let (mut segments, mut directories) = (Vec::new(), Vec::new());
         for db in (0..self.stripe.tables.len() as u16).map(Db) {
             let Some(directory) = index::directory(&self.table(db).root) else {
                 assert_eq!(self.stripe.len(db), 0, "a table without a directory has no keys");
                 continue;
             };
             let (mut len, mut expires) = (0, 0);
+            directories.push(1 << directory.depth);
             directory.for_each_segment(words, |part, _| {
+                segments.push((part.block, part.units as usize));
+                part.validate(words);
                 for slot in part.slots(words) {
                     assert!(named.insert(slot.reference), "slot {} is named twice", slot.reference);
                     let bytes = self.data.slab.at(slot.reference);
                     assert_ne!(bytes[0], 0, "an index slot names a live entry");
+                    if let ValuePlace::Blob(id) = Layout::of(bytes).value(bytes) {
+                        assert!(blobs.insert(id), "blob {id} is named twice");
+                    }
                     let has_expiry = Layout::of(bytes).has_expiry();
                     assert_eq!(has_expiry, slot.has_expiry, "the expiry bit tells the truth");
                     let position = self.data.reader().position(slot.reference);
@@ -41,5 +48,7 @@ impl Latched<'_> {
             assert_eq!((len, expires), (self.stripe.len(db), self.stripe.expires_len(db)), "counts of {db:?}");
         }
         assert_eq!(self.data.slab.live(), named, "every live slot is named");
+        let data = &self.data;
+        data.slab.validate() + data.blobs.validate(&blobs) + data.index.validate(&segments, &directories)
     }
 }

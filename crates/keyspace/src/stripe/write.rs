@@ -120,10 +120,12 @@ impl Latched<'_> {
                 Ok(value)
             }
             ValuePlace::Blob(id) if !fits_slot => {
-                let bytes = self.data.slab.at_mut(reference);
+                let data = &mut *self.data;
+                let value = data.blobs.resize(id, len)?;
+                let bytes = data.slab.at_mut(reference);
                 Layout::set_raw(bytes);
                 found.layout.touch(bytes, last_used);
-                self.data.blobs.resize(id, len)
+                Ok(value)
             }
             ValuePlace::Inline(..) | ValuePlace::Blob(_) => self.resize_by_copy(db, key, found, len, attributes),
         }
@@ -285,6 +287,8 @@ impl Latched<'_> {
         value: Vec<u8>,
         attributes: Attributes,
     ) -> Outcome<u32> {
+        // A header counts a key's bytes in 32 bits.
+        u32::try_from(key.bytes.len()).map_err(|_| Full)?;
         let mut layout = Layout::blob(key.bytes.len(), false, attributes.expires_at_ms);
         if layout.size() > SLOT_MAX {
             layout = Layout::blob(key.bytes.len(), true, attributes.expires_at_ms);
@@ -353,7 +357,7 @@ impl Latched<'_> {
     fn free_slot(&mut self, reference: u32) {
         let class = self.data.slab.class(reference);
         self.data.slab.free(reference);
-        self.data.sparse_class = Some(class);
+        self.data.sparse_classes |= 1 << class;
     }
 
     /// Removes what lies at `place`; returns the value of its blob if it had one.
@@ -390,7 +394,7 @@ impl Latched<'_> {
             self.data.slab.clear();
             self.data.blobs.clear();
             self.data.index.clear(words);
-            self.data.sparse_class = None;
+            self.data.sparse_classes = 0;
         } else {
             for reference in self.references(db) {
                 let bytes = self.data.slab.at(reference);

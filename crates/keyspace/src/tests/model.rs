@@ -1,14 +1,22 @@
-//! The keyspace against a plain map: the same operations on both, every answer compared.
+//! The keyspace against a plain map: the same operations on both, every answer compared. With every n-th request for room
+//! refused, too: a write that fails has changed nothing.
 
 use super::{NOW_MS, Random, keyspace, seed};
-use crate::{Cursor, Db, Entry, Expiry, Held, Keyspace, Owned};
+use crate::{Cursor, Db, Entry, Expiry, Full, Held, Keyspace, Owned};
 use std::collections::{BTreeMap, BTreeSet};
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Value {
     bytes: Vec<u8>,
     expires_at_ms: Option<u64>,
     is_raw: bool,
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (len, first) = (self.bytes.len(), self.bytes.first());
+        write!(f, "{len} bytes from {first:?}, expires {:?}, raw {}", self.expires_at_ms, self.is_raw)
+    }
 }
 
 struct Model {
@@ -56,12 +64,14 @@ enum Operation {
 }
 
 /// What a run looks like: how many keys it draws from, how large values are, how often keys go.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Shape {
     keys: u64,
     value_len_max: u64,
     removals: u64,
     steps: u64,
+    /// Every n-th request for room is refused, unless 0.
+    refuse_every: usize,
 }
 
 fn pick(random: &mut Random, shape: Shape) -> Operation {
@@ -116,9 +126,22 @@ struct Run {
     shape: Shape,
 }
 
+/// Says how to repeat a run that fails.
+struct Story(u64, u32, Shape);
+
+impl Drop for Story {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("failed with seed {}, {} stripes, {:?}", self.0, self.1, self.2);
+        }
+    }
+}
+
 fn run(seed: u64, stripes: u32, shape: Shape) {
+    let _story = Story(seed, stripes, shape);
     let model = Model { dbs: vec![BTreeMap::new(); 4], now_ms: NOW_MS };
     let mut run = Run { space: keyspace(stripes), model, random: Random(seed), shape };
+    run.space.usage.refuse_every(shape.refuse_every);
     for step in 0..shape.steps {
         let operation = pick(&mut run.random, shape);
         let db = Db(if run.random.below(10) == 0 { run.random.below(4) as u16 } else { 0 });
@@ -129,6 +152,20 @@ fn run(seed: u64, stripes: u32, shape: Shape) {
         }
     }
     run.compare();
+    // Whatever was refused: what is there can be removed, and then nothing is left that is charged.
+    run.space.usage.refuse_every(0);
+    let is_empty = run.random.below(2) == 0;
+    for db in (0..4).map(Db) {
+        if is_empty {
+            run.space.exclusive().hold_all(run.model.now_ms).flush(db);
+        } else {
+            for key in run.model.dbs[usize::from(db.0)].clone().into_keys() {
+                run.remove(db, &key);
+            }
+        }
+    }
+    run.space.validate();
+    assert!(!is_empty || run.space.memory_used() == 0, "a keyspace without keys is charged with nothing");
 }
 
 fn seen(entry: &Entry<'_>) -> Value {
@@ -169,6 +206,12 @@ impl Run {
         act(&mut pass.latch(&hashes, self.model.now_ms))
     }
 
+    /// Whether a write was done; it may fail only where room is refused.
+    fn is_done<T>(&self, outcome: Result<T, Full>) -> bool {
+        assert!(outcome.is_ok() || self.shape.refuse_every > 0, "there is room");
+        outcome.is_ok()
+    }
+
     fn get(&mut self, db: Db, bytes: &[u8]) {
         let found = self.held(&[bytes], |held| held.get(db, &held.key(bytes)).as_ref().map(seen));
         assert_eq!(found, self.model.get(db, bytes));
@@ -185,8 +228,10 @@ impl Run {
             }
             _ => (Expiry::Clear, None),
         };
-        self.held(&[bytes], |held| held.set(db, &held.key(bytes), &value, expiry)).expect("there is room");
-        self.model.put(db, bytes, Value { bytes: value, expires_at_ms, is_raw: false });
+        let stored = self.held(&[bytes], |held| held.set(db, &held.key(bytes), &value, expiry));
+        if self.is_done(stored) {
+            self.model.put(db, bytes, Value { bytes: value, expires_at_ms, is_raw: false });
+        }
     }
 
     fn resize(&mut self, db: Db, bytes: &[u8]) {
@@ -200,13 +245,17 @@ impl Run {
         let mut expected = before.bytes;
         expected.resize(len, 0);
         let at = self.random.below(len.max(1) as u64) as usize;
-        self.held(&[bytes], |held| {
-            let value = held.resize(db, &held.key(bytes), len).expect("there is room");
+        let resized = self.held(&[bytes], |held| {
+            let value = held.resize(db, &held.key(bytes), len)?;
             assert_eq!(value, expected);
             if let Some(byte) = value.get_mut(at) {
                 *byte ^= 0x5A;
             }
+            Ok(())
         });
+        if !self.is_done(resized) {
+            return;
+        }
         if let Some(byte) = expected.get_mut(at) {
             *byte ^= 0x5A;
         }
@@ -222,7 +271,7 @@ impl Run {
     fn move_key(&mut self, db: Db, bytes: &[u8]) {
         let target = key_of(&mut self.random, self.shape);
         let expected = self.model.get(db, bytes);
-        self.held(&[bytes, &target], |held| {
+        let moved = self.held(&[bytes, &target], |held| {
             let taken = held.take(db, &held.key(bytes));
             let shown = taken.as_ref().map(|taken| Value {
                 bytes: taken.value.clone(),
@@ -232,13 +281,19 @@ impl Run {
             assert_eq!(shown, expected);
             if let Some(taken) = taken {
                 let key = held.key(&target);
-                held.insert(db, &key, Owned { idle_seconds: 3, ..taken }).expect("there is room");
-                assert_eq!(held.peek(db, &key).expect("just stored").idle_seconds, 3);
+                held.insert(db, &key, Owned { idle_seconds: 3, ..taken })?;
+                let entry = held.peek(db, &key);
+                assert!(entry.is_none_or(|entry| entry.idle_seconds == 3));
             }
+            Ok(())
         });
+        let is_done = self.is_done(moved);
+        self.model.get(db, &target);
         if let Some(value) = expected {
             self.model.dbs[usize::from(db.0)].remove(bytes);
-            self.model.put(db, &target, value);
+            if is_done {
+                self.model.put(db, &target, value);
+            }
         }
     }
 
@@ -246,8 +301,11 @@ impl Run {
         let now_ms = self.model.now_ms;
         let at = (self.random.below(4) > 0).then(|| expiry_of(&mut self.random, now_ms));
         let before = self.model.get(db, bytes);
-        let done = self.held(&[bytes], |held| held.set_expiry(db, &held.key(bytes), at)).expect("there is room");
-        assert_eq!(done, before.is_some());
+        let done = self.held(&[bytes], |held| held.set_expiry(db, &held.key(bytes), at));
+        if !self.is_done(done) {
+            return;
+        }
+        assert_eq!(done, Ok(before.is_some()));
         if let Some(value) = before {
             self.model.put(db, bytes, Value { expires_at_ms: at, ..value });
         }
@@ -288,16 +346,41 @@ impl Run {
 #[test]
 fn agrees_with_a_map_while_it_grows() {
     for stripes in [1, 4] {
-        run(seed(), stripes, Shape { keys: 20_000, value_len_max: 40, removals: 0, steps: 60_000 });
+        run(seed(), stripes, Shape { keys: 20_000, value_len_max: 40, removals: 0, steps: 60_000, refuse_every: 0 });
     }
 }
 
 #[test]
 fn agrees_with_a_map_while_keys_come_and_go() {
-    run(seed() + 1, 1, Shape { keys: 3_000, value_len_max: 200, removals: 600, steps: 60_000 });
+    run(seed() + 1, 1, Shape { keys: 3_000, value_len_max: 200, removals: 600, steps: 60_000, refuse_every: 0 });
 }
 
 #[test]
 fn agrees_with_a_map_on_few_keys_of_any_size() {
-    run(seed() + 2, 2, Shape { keys: 60, value_len_max: 9_000, removals: 100, steps: 20_000 });
+    run(seed() + 2, 2, Shape { keys: 60, value_len_max: 9_000, removals: 100, steps: 20_000, refuse_every: 0 });
+}
+
+#[test]
+fn agrees_with_a_map_when_room_is_refused() {
+    for (at, refuse_every) in (3..).zip([3, 4, 7, 23, 101, 1_009]) {
+        let keys = if refuse_every > 20 { 8_000 } else { 800 };
+        let shape = Shape { keys, value_len_max: 60, removals: 200, steps: 20_000, refuse_every };
+        run(seed() + at, 1 + refuse_every as u32 % 2, shape);
+    }
+}
+
+#[test]
+fn agrees_with_a_map_in_many_short_lives_of_any_shape() {
+    let mut random = Random(seed());
+    for _ in 0..150 {
+        let sizes = [random.below(14), random.below(14)].map(|bits| 1 + random.below(1 << bits));
+        let shape = Shape {
+            keys: sizes[0],
+            value_len_max: sizes[1],
+            removals: random.below(1_000),
+            steps: random.below(1_500),
+            refuse_every: if random.below(2) == 0 { 0 } else { 3 + random.below(60) as usize },
+        };
+        run(random.next(), 1 << random.below(3), shape);
+    }
 }
