@@ -118,8 +118,11 @@ impl<'a> Batch<'a> {
     /// Passes the gate. False when the server stops: SHUTDOWN saved the data behind the closed gate, and what ran now would
     /// be lost.
     fn enter(&mut self) -> bool {
-        self.pass = Some(self.shared.keyspace.pass(self.slot));
-        !self.shared.is_stopping()
+        let pass = self.shared.keyspace.pass(self.slot);
+        let is_open = !self.shared.is_stopping();
+        // Kept only then: the next request of the batch has to be told the same.
+        self.pass = is_open.then_some(pass);
+        is_open
     }
 
     /// Answers a request that is not run.
@@ -132,6 +135,12 @@ impl<'a> Batch<'a> {
         refusal: &check::Refusal,
         out: &mut Vec<u8>,
     ) {
+        if let (Err(Unknown::Command), Some(name)) = (&request.row, request.args.first())
+            && check::is_http(name)
+        {
+            client.close_after_reply = true;
+            return self.shared.note_http(client);
+        }
         let start = out.len();
         let mut reply = Reply::new(out, client.protocol);
         match (refusal, &request.row) {

@@ -24,7 +24,7 @@ use scrubjay_keyspace::{Keyspace, Options};
 use std::fmt::Display;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(crate) struct Shared {
     /// The data is loaded and clients are served.
     pub(crate) is_ready: AtomicBool,
     log: Log,
+    /// When [`Shared::note_http`] last logged, Unix milliseconds.
+    http_logged_ms: AtomicU64,
     is_stopping: AtomicBool,
     /// Whether the data is saved once the last command has run.
     saves_at_stop: AtomicBool,
@@ -84,6 +86,7 @@ impl Shared {
             persistence: Persistence::new(threads + 1, clock.now_ms()),
             clock,
             config,
+            http_logged_ms: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             saves_at_stop: AtomicBool::new(true),
         })
@@ -175,6 +178,18 @@ impl Shared {
         if threshold_ms != 0 && spent_us >= threshold_ms.saturating_mul(1000) {
             let event = if flags.contains(Flags::FAST) { "fast-command" } else { "command" };
             self.latency.note(event, now_seconds, spent_us / 1000);
+        }
+    }
+
+    /// A client spoke HTTP and is closed for it. One line a minute, whoever tries.
+    #[cold]
+    pub(crate) fn note_http(&self, client: &Client) {
+        let now_ms = self.clock.now_ms();
+        let logged_ms = self.http_logged_ms.load(Ordering::Relaxed);
+        if now_ms.saturating_sub(logged_ms) >= 60_000 {
+            self.http_logged_ms.store(now_ms, Ordering::Relaxed);
+            let address = &client.handle.address;
+            self.log(Level::Warning, format_args!("closed {address}: it speaks HTTP, perhaps on behalf of a web page"));
         }
     }
 

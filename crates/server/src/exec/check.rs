@@ -81,6 +81,12 @@ fn may_replicate(client: &Client, row: &Row) -> bool {
     row.may_replicate() || (is_exec(row) && queued().any(|queued| queued.row.may_replicate()))
 }
 
+/// Whether an unknown name is a line of an HTTP request. Some web page has a browser send it, and what follows may be commands:
+/// as in Redis, the connection is closed without a reply.
+pub(super) fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
 /// Whether this is EXEC, which stands for everything that was queued.
 pub(super) fn is_exec(row: &Row) -> bool {
     row.full_name == "exec"

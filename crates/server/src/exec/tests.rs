@@ -158,3 +158,18 @@ fn a_renamed_command_keeps_its_own_name_in_errors() {
         ("fetch a", "$-1"),
     ]);
 }
+
+#[test]
+fn a_batch_that_meets_the_end_of_the_server_runs_nothing_more() {
+    let mut session = Session::new(&[]);
+    session.shared.request_stop();
+    let Session { shared, worker, client } = &mut session;
+    let mut batch = Batch::new(shared, 0, shared.clock.now_ms(), shared.clock.instant());
+    let mut out = Vec::new();
+    for args in [[b"set".as_slice(), b"a", b"1"], [b"set", b"b", b"2"]] {
+        let row = shared.dispatch.resolve(&args);
+        let request = Request { row, args: &args, first_hash: shared.keyspace.key(args[1]).hash };
+        assert_eq!(batch.run(worker, client, &request, &mut out), Ran::Stopped);
+    }
+    assert!(out.is_empty() && shared.keyspace.is_empty(scrubjay_keyspace::Db(0)));
+}

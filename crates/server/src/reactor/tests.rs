@@ -230,6 +230,17 @@ fn a_client_that_sends_and_closes_its_half_is_answered() {
 }
 
 #[test]
+fn a_line_of_http_closes_the_connection_and_nothing_behind_it_runs() {
+    let server = start(&[]);
+    for line in ["POST / HTTP/1.1\r\nSET a b\r\n", "host: x\r\nSET a b\r\n", "*1\r\n$5\r\nHost:\r\nSET a b\r\n"] {
+        let mut stream = connect(&server);
+        stream.write_all(format!("PING\r\n{line}").as_bytes()).unwrap();
+        assert_eq!(receive_all(&mut stream), "+PONG\r\n");
+    }
+    ask(&mut connect(&server), b"EXISTS a\r\n", ":0\r\n");
+}
+
+#[test]
 fn a_unix_socket_serves_and_is_gone_after_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
