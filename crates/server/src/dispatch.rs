@@ -233,10 +233,12 @@ impl Dispatch {
     }
 }
 
-/// The bytes of a name of 1 to 16 bytes in lower case as one number, different for different names.
+/// The bytes of a name of 1 to 16 bytes in lower case as one number, different for different names. A zero byte at the end
+/// would make no difference, and no command has one.
 #[inline]
 fn fold(name: &[u8]) -> Option<u128> {
     let (low, high) = match name.len() {
+        _ if name.last() == Some(&0) => return None,
         len @ 8..=16 => {
             let tail = u64::from_le_bytes(*name.last_chunk()?);
             (u64::from_le_bytes(*name.first_chunk()?), if len == 8 { 0 } else { tail >> ((16 - len) * 8) })

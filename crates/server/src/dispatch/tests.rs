@@ -26,6 +26,14 @@ fn a_renamed_command_answers_to_its_new_name_only() {
     assert!(Dispatch::new(&[("get".to_owned(), "set".to_owned())]).is_err());
 }
 
+#[test]
+fn zero_bytes_behind_a_name_make_it_another_name() {
+    let dispatch = Dispatch::new(&[]).unwrap();
+    for name in [b"\0".as_slice(), b"\0\0\0\0\0", b"get\0", b"ping\0\0\0\0\0", b""] {
+        assert!(dispatch.find(name).is_none(), "{name:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn names_fold_alike_when_they_differ_in_case_only(a in proptest::collection::vec(1_u8.., 1..=16), b in proptest::collection::vec(1_u8.., 1..=16)) {
