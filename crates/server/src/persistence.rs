@@ -19,6 +19,7 @@ use crate::server::Shared;
 use parking_lot::{Condvar, Mutex};
 use scrubjay_keyspace::Held;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
@@ -67,6 +68,8 @@ struct State {
     saves: u64,
     /// Changes counted when the last good snapshot was cut.
     saved_changes: u64,
+    /// The file that holds them.
+    saved_path: Option<PathBuf>,
     loaded_keys: u64,
     expired_keys_in_file: u64,
 }
@@ -147,9 +150,10 @@ impl Persistence {
         self.wake.notify_all();
     }
 
-    fn note_saved(&self, cut_changes: u64, now_ms: u64) {
+    fn note_saved(&self, cut_changes: u64, path: PathBuf, now_ms: u64) {
         let mut state = self.state.lock();
         state.saved_changes = cut_changes;
+        state.saved_path = Some(path);
         state.last_save_ms = now_ms;
         state.failed_at_ms = None;
         state.saves += 1;
@@ -202,8 +206,9 @@ pub(crate) fn overtake(shared: &Shared, held: &mut Held<'_>) -> Result<(), SaveE
     let saved = snapshot::write(shared, held).and_then(snapshot::Unpublished::publish);
     match saved {
         Ok(keys) => {
-            persistence.note_saved(cut_changes, shared.clock.now_ms());
-            shared.log(Level::Notice, format_args!("saved {keys} keys to {}", snapshot::path(shared).display()));
+            let path = snapshot::path(shared);
+            shared.log(Level::Notice, format_args!("saved {keys} keys to {}", path.display()));
+            persistence.note_saved(cut_changes, path, shared.clock.now_ms());
             Ok(())
         }
         Err(error) => {
@@ -222,16 +227,26 @@ pub(crate) fn save_after_flush(shared: &Shared, held: &mut Held<'_>) {
     }
 }
 
-/// The last save of a server that stops: if it saves by itself and something changed since the last save. On `Err` the
+/// The last save of a server that stops: if it saves by itself and its file does not hold the data already. On `Err` the
 /// server should go on rather than lose the data. The caller must not be inside the gate.
 pub(crate) fn save_on_shutdown(shared: &Shared) -> Result<(), SaveError> {
     schedule::wait_until_idle(shared);
-    let has_changes = shared.persistence.changes() != shared.persistence.state.lock().saved_changes;
-    if shared.config.save_points().is_empty() || !has_changes {
+    if shared.config.save_points().is_empty() || is_saved(shared) {
         return Ok(());
     }
     let exclusive = shared.keyspace.exclusive();
     overtake(shared, &mut exclusive.hold_all(shared.clock.now_ms()))
+}
+
+/// Whether the next start finds what is in memory now. `dir` or `dbfilename` may have been set to others since the last
+/// save, and somebody may have taken the file away.
+fn is_saved(shared: &Shared) -> bool {
+    let state = shared.persistence.state.lock();
+    let is_unchanged = shared.persistence.changes() == state.saved_changes;
+    let is_empty =
+        (0..shared.keyspace.databases()).all(|number| shared.keyspace.is_empty(scrubjay_keyspace::Db(number)));
+    let path = snapshot::path(shared);
+    is_unchanged && (is_empty || (state.saved_path.as_ref() == Some(&path) && path.exists()))
 }
 
 /// Loads the snapshot, if there is one, into a server that nobody uses yet.
@@ -287,6 +302,7 @@ pub(crate) fn failed_save(error: SaveError) -> Error {
 fn note_loaded(shared: &Shared, loaded: &snapshot::Loaded) {
     let mut state = shared.persistence.state.lock();
     state.saved_changes = shared.persistence.changes();
+    state.saved_path = Some(snapshot::path(shared));
     state.loaded_keys = loaded.keys;
     state.expired_keys_in_file = loaded.expired;
 }

@@ -76,9 +76,9 @@ fn save(shared: &Shared) {
     drop(exclusive);
     match written.and_then(snapshot::Unpublished::publish) {
         Ok(keys) => {
-            shared.persistence.note_saved(cut_changes, shared.clock.now_ms());
             let path = snapshot::path(shared);
             shared.log(Level::Notice, format_args!("saved {keys} keys to {} in the background", path.display()));
+            shared.persistence.note_saved(cut_changes, path, shared.clock.now_ms());
         }
         Err(error) => {
             let path = snapshot::path(shared);

@@ -110,9 +110,26 @@ fn a_server_that_stops_saves_what_changed_if_it_saves_by_itself() {
         let after = shared(dir.path(), save_points);
         load_at_start(&after).unwrap();
         assert_eq!(get(&after, 0, "key"), expected);
-        std::fs::remove_dir_all(dir.path()).unwrap();
-        assert!(save_on_shutdown(&before).is_ok(), "nothing changed since: nothing to save");
     }
+}
+
+#[test]
+fn a_server_that_stops_saves_again_only_what_its_file_does_not_hold() {
+    let dir = TempDir::new().unwrap();
+    let shared = shared(dir.path(), "3600 1");
+    save_on_shutdown(&shared).unwrap();
+    assert!(names(dir.path()).is_empty(), "there is nothing to save");
+    set(&shared, 0, "key", b"value", Expiry::Clear);
+    save_on_shutdown(&shared).unwrap();
+    let saves = || shared.persistence.status(shared.clock.instant()).saves;
+    save_on_shutdown(&shared).unwrap();
+    assert_eq!(saves(), 1, "nothing changed since");
+    shared.config.set_at_start("dbfilename", "other.rdb").unwrap();
+    save_on_shutdown(&shared).unwrap();
+    assert!(dir.path().join("other.rdb").exists(), "the next start looks there");
+    std::fs::remove_file(dir.path().join("other.rdb")).unwrap();
+    save_on_shutdown(&shared).unwrap();
+    assert!(dir.path().join("other.rdb").exists(), "somebody took it away");
 }
 
 fn start(dir: &Path, save_points: &str) -> (Server, Wire) {
