@@ -142,7 +142,11 @@ impl Thread {
             let last_ms = connection.client.handle.last_active_ms.load(Ordering::Relaxed);
             let is_idle =
                 connection.client.parked.is_none() && idle_ms != 0 && self.now_ms.saturating_sub(last_ms) > idle_ms;
-            if is_idle || connection.output.breaks(self.output_limit, self.now_ms) {
+            let has_too_much_unsent = connection.output.breaks(self.output_limit, self.now_ms);
+            if has_too_much_unsent {
+                self.note_output_limit(place);
+            }
+            if is_idle || has_too_much_unsent {
                 self.close(place);
             }
         }

@@ -394,8 +394,8 @@ impl Thread {
         }
         let is_over = connection.client.close_after_reply || (connection.is_at_end && !connection.has_work());
         if connection.is_broken || (is_over && connection.output.len() == 0) {
-            if connection.output.len() > self.mark && self.output_limit != OutputLimit::default() {
-                self.worker.stats.output_limit_closed.add(1);
+            if connection.output.breaks(self.output_limit, self.now_ms) {
+                self.note_output_limit(place);
             }
             return self.close(place);
         }
@@ -407,6 +407,18 @@ impl Thread {
         if is_served && connection.has_work() {
             self.enqueue(place);
         }
+    }
+
+    /// Counts and logs a client that is about to be closed for its unsent output.
+    #[cold]
+    pub(super) fn note_output_limit(&mut self, place: usize) {
+        let Some(Some(connection)) = self.connections.get(place) else { return };
+        self.worker.stats.output_limit_closed.add(1);
+        let (id, address) = (connection.client.id, &connection.client.handle.address);
+        let unsent = connection.output.len();
+        let line =
+            format_args!("closed client {id} ({address}): {unsent} bytes unsent, see client-output-buffer-limit");
+        self.shared.log(Level::Warning, line);
     }
 
     /// Sends what is unsent, for a short while, and closes everything.
