@@ -332,6 +332,7 @@ impl Thread {
         let mut batch = Batch::new(&self.shared, self.worker.slot, self.now_ms, self.now);
         for at in 0..self.window.slots.len() {
             self.window.running = at;
+            self.window.prefetch_ahead(&self.shared, at);
             let slot = &self.window.slots[at];
             let Some(Some(connection)) = self.connections.get_mut(slot.connection) else { continue };
             if connection.is_halted {

@@ -1,7 +1,7 @@
 //! A window: up to 32 requests of one or many connections, looked up, prefetched and run together.
 //!
 //! The row is looked up and the first key hashed as soon as a request is parsed. When the window is full, the index lines
-//! of all keys are prefetched, then the entries that they name, and then everything runs in order.
+//! of all keys are prefetched; then everything runs in order, the entries being prefetched a few slots ahead.
 //! **Invariant:** spans point into inputs that are not moved until the window has run.
 
 use crate::dispatch::{Row, Unknown};
@@ -10,8 +10,11 @@ use scrubjay_keyspace::{Db, KeyHash};
 use scrubjay_resp::Span;
 use smallvec::SmallVec;
 
-/// Requests of one window. Prefetches of more would push the first ones out of the line fill buffers.
+/// Requests of one window: enough for the memory's parallelism, few enough to stay in the first-level cache.
 pub(super) const WINDOW: usize = 32;
+
+/// How many slots before it runs a slot's entry is prefetched: more, and the lines wait for the line fill buffers.
+const AHEAD: usize = 8;
 
 /// One parsed request.
 pub(super) struct Slot {
@@ -65,13 +68,26 @@ impl Window {
         self.slots.push(Slot { connection, spans: (first_span, self.spans.len()), end, row, first_hash, db });
     }
 
-    /// Prefetches the index lines of all keys, then the entries that they name. Two tight loops: what one key waits for
-    /// overlaps with what the next ones wait for, which it would not between the parsing of two requests.
+    /// Prefetches the index lines of all keys, and the entries of the first ones. A tight loop: what one key waits for overlaps
+    /// with what the next ones wait for, which it would not between the parsing of two requests.
     #[inline]
     pub(super) fn prefetch(&self, shared: &Shared) {
-        let keyed = || self.slots.iter().filter(|slot| slot.first_hash != KeyHash::NONE);
-        keyed().for_each(|slot| shared.keyspace.prefetch_bucket(slot.db, slot.first_hash));
-        keyed().for_each(|slot| shared.keyspace.prefetch_entry(slot.db, slot.first_hash));
+        let keyed = self.slots.iter().filter(|slot| slot.first_hash != KeyHash::NONE);
+        keyed.for_each(|slot| shared.keyspace.prefetch_bucket(slot.db, slot.first_hash));
+        (0..AHEAD).for_each(|at| self.prefetch_entry(shared, at));
+    }
+
+    /// Prefetches the entry of the slot that runs [`AHEAD`] slots after `running`: it arrives while those before it run.
+    #[inline]
+    pub(super) fn prefetch_ahead(&self, shared: &Shared, running: usize) {
+        self.prefetch_entry(shared, running + AHEAD);
+    }
+
+    #[inline]
+    fn prefetch_entry(&self, shared: &Shared, at: usize) {
+        if let Some(slot) = self.slots.get(at).filter(|slot| slot.first_hash != KeyHash::NONE) {
+            shared.keyspace.prefetch_entry(slot.db, slot.first_hash);
+        }
     }
 
     /// The arguments of a slot.
