@@ -39,14 +39,32 @@ pub(crate) struct Attributes {
     pub(crate) last_used: u32,
 }
 
-/// Where the parts of an entry lie, relative to its first byte.
+/// Where the parts of an entry lie, relative to its first byte. Small, since every read makes one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     flags: u8,
-    last_used_at: usize,
-    key_at: usize,
-    pub(crate) key_len: usize,
-    value_len: usize,
+    last_used_at: u8,
+    key_at: u8,
+    key_len: u32,
+    value_len: u32,
+}
+
+/// Offset of the time of last use, by the low five flags.
+const LAST_USED_AT: [u8; 32] = offsets(false);
+/// Offset of the key, by the low five flags.
+const KEY_AT: [u8; 32] = offsets(true);
+
+const fn offsets(of_key: bool) -> [u8; 32] {
+    let mut table = [0; 32];
+    let mut flags = 0;
+    while flags < 32 {
+        let key_len = if flags & WIDE_KEY as usize == 0 { 1 } else { 4 };
+        let value_len = [1, 2, 4, 4][flags & VALUE_CODE as usize];
+        let behind = if of_key { LAST_USED_BYTES + stored_expiry(flags as u8) } else { 0 };
+        table[flags] = (1 + key_len + value_len + behind) as u8;
+        flags += 1;
+    }
+    table
 }
 
 /// Where a value is.
@@ -101,42 +119,48 @@ impl Layout {
             8 => EXPIRY | WIDE_EXPIRY,
             _ => EXPIRY,
         };
-        let last_used_at = 1 + key_bytes + value_bytes;
-        Layout {
-            flags: LIVE | flags | key_flag | expiry_flags,
-            last_used_at,
-            key_at: last_used_at + LAST_USED_BYTES + expiry,
-            key_len,
-            value_len,
-        }
+        let flags = LIVE | flags | key_flag | expiry_flags;
+        debug_assert_eq!(usize::from(LAST_USED_AT[usize::from(flags & 31)]), 1 + key_bytes + value_bytes);
+        Layout::with(flags, key_len as u32, value_len as u32)
+    }
+
+    #[inline(always)]
+    fn with(flags: u8, key_len: u32, value_len: u32) -> Layout {
+        let shape = usize::from(flags & 31);
+        Layout { flags, last_used_at: LAST_USED_AT[shape], key_at: KEY_AT[shape], key_len, value_len }
     }
 
     /// The layout of the live entry at the start of `bytes`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(bytes: &[u8]) -> Layout {
         let flags = bytes[0];
         let (key_len, at) =
-            if flags & WIDE_KEY == 0 { (usize::from(bytes[1]), 2) } else { (read(&bytes[1..5]) as usize, 5) };
-        let (value_len, value_bytes) = match flags & VALUE_CODE {
-            0 => (usize::from(bytes[at]), 1),
-            1 => (read(&bytes[at..at + 2]) as usize, 2),
-            2 => (read(&bytes[at..at + 4]) as usize, 4),
-            _ => (0, 4),
+            if flags & WIDE_KEY == 0 { (u32::from(bytes[1]), 2) } else { (read(&bytes[1..5]) as u32, 5) };
+        let value_len = match flags & VALUE_CODE {
+            0 => u32::from(bytes[at]),
+            1 => read(&bytes[at..at + 2]) as u32,
+            2 => read(&bytes[at..at + 4]) as u32,
+            _ => 0,
         };
-        let last_used_at = at + value_bytes;
-        Layout {
-            flags,
-            last_used_at,
-            key_at: last_used_at + LAST_USED_BYTES + stored_expiry(flags),
-            key_len,
-            value_len,
-        }
+        Layout::with(flags, key_len, value_len)
+    }
+
+    fn last_used_at(&self) -> usize {
+        usize::from(self.last_used_at)
+    }
+
+    fn key_at(&self) -> usize {
+        usize::from(self.key_at)
+    }
+
+    pub(crate) fn key_len(&self) -> usize {
+        self.key_len as usize
     }
 
     /// Bytes of the whole entry in its slot.
     #[inline]
     pub(crate) fn size(&self) -> usize {
-        self.key_at + if self.key_is_in_blob() { 0 } else { self.key_len } + self.value_len
+        self.key_at() + if self.key_is_in_blob() { 0 } else { self.key_len() } + self.value_len as usize
     }
 
     pub(crate) fn key_is_in_blob(&self) -> bool {
@@ -154,21 +178,21 @@ impl Layout {
     /// The key, unless it lies in the blob.
     #[inline]
     pub(crate) fn inline_key<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.key_at..self.key_at + self.key_len]
+        &bytes[self.key_at()..self.key_at() + self.key_len()]
     }
 
     #[inline]
     pub(crate) fn value(&self, bytes: &[u8]) -> ValuePlace {
         if self.flags & VALUE_CODE == VALUE_IN_BLOB {
-            ValuePlace::Blob(read(&bytes[self.last_used_at - 4..self.last_used_at]) as u32)
+            ValuePlace::Blob(read(&bytes[self.last_used_at() - 4..self.last_used_at()]) as u32)
         } else {
-            ValuePlace::Inline(self.key_at + self.key_len, self.value_len)
+            ValuePlace::Inline(self.key_at() + self.key_len(), self.value_len as usize)
         }
     }
 
     #[inline]
     pub(crate) fn expires_at_ms(&self, bytes: &[u8]) -> Option<u64> {
-        let at = self.last_used_at + LAST_USED_BYTES;
+        let at = self.last_used_at() + LAST_USED_BYTES;
         match self.flags & (EXPIRY | WIDE_EXPIRY) {
             0 => None,
             EXPIRY => Some(EPOCH_MS + read(&bytes[at..at + NARROW_EXPIRY_BYTES])),
@@ -178,14 +202,14 @@ impl Layout {
 
     #[inline]
     pub(crate) fn last_used(&self, bytes: &[u8]) -> u32 {
-        read(&bytes[self.last_used_at..self.last_used_at + LAST_USED_BYTES]) as u32
+        read(&bytes[self.last_used_at()..self.last_used_at() + LAST_USED_BYTES]) as u32
     }
 
     /// Notes an access. Writes only when the second changed, so that a hot key's line stays clean.
     #[inline]
     pub(crate) fn touch(&self, bytes: &mut [u8], last_used: u32) {
         if self.last_used(bytes) != last_used & LAST_USED_MASK {
-            write(&mut bytes[self.last_used_at..self.last_used_at + LAST_USED_BYTES], u64::from(last_used));
+            write(&mut bytes[self.last_used_at()..self.last_used_at() + LAST_USED_BYTES], u64::from(last_used));
         }
     }
 
@@ -208,7 +232,7 @@ impl Layout {
     }
 
     fn write_expiry(&self, bytes: &mut [u8], expires_at_ms: Option<u64>) {
-        let at = self.last_used_at + LAST_USED_BYTES;
+        let at = self.last_used_at() + LAST_USED_BYTES;
         if let Some(expires_at_ms) = expires_at_ms {
             match narrow_expiry(expires_at_ms) {
                 Some(ms) => write(&mut bytes[at..at + NARROW_EXPIRY_BYTES], ms),
@@ -225,31 +249,44 @@ impl Layout {
             bytes[1] = self.key_len as u8;
             2
         } else {
-            write(&mut bytes[1..5], self.key_len as u64);
+            write(&mut bytes[1..5], u64::from(self.key_len));
             5
         };
-        let second = blob.map_or(self.value_len as u64, u64::from);
-        write(&mut bytes[at..self.last_used_at], second);
-        write(&mut bytes[self.last_used_at..self.last_used_at + LAST_USED_BYTES], u64::from(attributes.last_used));
+        let second = blob.map_or(u64::from(self.value_len), u64::from);
+        write(&mut bytes[at..self.last_used_at()], second);
+        write(&mut bytes[self.last_used_at()..self.last_used_at() + LAST_USED_BYTES], u64::from(attributes.last_used));
         self.write_expiry(bytes, attributes.expires_at_ms);
         if !self.key_is_in_blob() {
-            bytes[self.key_at..self.key_at + self.key_len].copy_from_slice(key);
+            bytes[self.key_at()..self.key_at() + self.key_len()].copy_from_slice(key);
         }
     }
 
     /// Where the value of an inline entry lies.
     #[inline]
     pub(crate) fn value_range(&self) -> std::ops::Range<usize> {
-        let start = self.key_at + self.key_len;
-        start..start + self.value_len
+        let start = self.key_at() + self.key_len();
+        start..start + self.value_len as usize
     }
 }
 
 /// Whether the live entry at the start of `bytes` has this key inline: the check that every lookup makes.
-#[inline]
+#[inline(always)]
 pub(crate) fn has_inline_key(bytes: &[u8], key: &[u8]) -> bool {
-    let layout = Layout::of(bytes);
-    layout.key_len == key.len() && !layout.key_is_in_blob() && layout.inline_key(bytes) == key
+    let flags = bytes[0];
+    if flags & (WIDE_KEY | KEY_IN_BLOB) != 0 {
+        let layout = Layout::of(bytes);
+        return layout.key_len() == key.len() && !layout.key_is_in_blob() && layout.inline_key(bytes) == key;
+    }
+    let at = usize::from(KEY_AT[usize::from(flags & 31)]);
+    usize::from(bytes[1]) == key.len() && is_same(&bytes[at..at + key.len()], key)
+}
+
+/// Whether two slices of one length are equal: a few word loads for the short keys that most are, where a call of `memcmp`
+/// would cost more than the comparison.
+#[inline(always)]
+fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let (Some(last_a), Some(last_b)) = (a.last_chunk::<8>(), b.last_chunk::<8>()) else { return a == b };
+    a.len() == b.len() && last_a == last_b && a.chunks_exact(8).zip(b.chunks_exact(8)).all(|(a, b)| a == b)
 }
 
 /// Seconds from `last_used` to `now`, both modulo 2^24.
@@ -257,7 +294,7 @@ pub(crate) fn idle_seconds(last_used: u32, now: u32) -> u32 {
     now.wrapping_sub(last_used) & LAST_USED_MASK
 }
 
-fn stored_expiry(flags: u8) -> usize {
+const fn stored_expiry(flags: u8) -> usize {
     match flags & (EXPIRY | WIDE_EXPIRY) {
         0 => 0,
         EXPIRY => NARROW_EXPIRY_BYTES,

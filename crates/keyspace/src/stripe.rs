@@ -120,8 +120,12 @@ impl Data {
     }
 
     fn view(&self, reference: u32, now_ms: u64) -> Entry<'_> {
+        self.view_of(reference, &Layout::of(self.slab.at(reference)), now_ms)
+    }
+
+    #[inline(always)]
+    fn view_of(&self, reference: u32, layout: &Layout, now_ms: u64) -> Entry<'_> {
         let bytes = self.slab.at(reference);
-        let layout = Layout::of(bytes);
         let value = match layout.value(bytes) {
             ValuePlace::Inline(at, len) => &bytes[at..at + len],
             ValuePlace::Blob(id) => self.blobs.value(id),
@@ -252,16 +256,12 @@ impl<'a> Latched<'a> {
     pub(crate) fn get(&mut self, db: Db, key: &Key<'_>, now_ms: u64, touch: bool) -> Option<Entry<'_>> {
         let found = self.locate(db, key, now_ms)?;
         let reference = found.place.reference;
-        if !touch {
-            return Some(self.data.view(reference, now_ms));
-        }
-        let bytes = self.data.slab.at(reference);
         let now = last_used_clock(now_ms);
-        let idle_seconds = entry::idle_seconds(found.layout.last_used(bytes), now);
-        if idle_seconds != 0 {
+        let idle_seconds = entry::idle_seconds(found.layout.last_used(self.data.slab.at(reference)), now);
+        if touch && idle_seconds != 0 {
             found.layout.touch(self.data.slab.at_mut(reference), now);
         }
-        Some(Entry { idle_seconds, ..self.data.view(reference, now_ms) })
+        Some(Entry { idle_seconds, ..self.data.view_of(reference, &found.layout, now_ms) })
     }
 
     pub(crate) fn memory_usage(&mut self, db: Db, key: &Key<'_>, now_ms: u64) -> Option<usize> {
@@ -351,7 +351,7 @@ impl<'a> Latched<'a> {
 fn has_blob_key(bytes: &[u8], blobs: &Blobs, key: &[u8]) -> bool {
     let layout = Layout::of(bytes);
     match layout.value(bytes) {
-        ValuePlace::Blob(id) if layout.key_is_in_blob() => layout.key_len == key.len() && blobs.key(id) == key,
+        ValuePlace::Blob(id) if layout.key_is_in_blob() => layout.key_len() == key.len() && blobs.key(id) == key,
         _ => false,
     }
 }

@@ -323,7 +323,6 @@ impl Thread {
     }
 
     fn run_slots_in_order(&mut self) {
-        self.window.prefetch(&self.shared);
         if self.is_stale {
             self.now_ms = self.shared.clock.now_ms();
             self.now = self.shared.clock.instant();
@@ -332,7 +331,7 @@ impl Thread {
         let mut batch = Batch::new(&self.shared, self.worker.slot, self.now_ms, self.now);
         for at in 0..self.window.slots.len() {
             self.window.running = at;
-            self.window.prefetch_ahead(&self.shared, at);
+            self.window.prefetch(&self.shared, at);
             let slot = &self.window.slots[at];
             let Some(Some(connection)) = self.connections.get_mut(slot.connection) else { continue };
             if connection.is_halted {

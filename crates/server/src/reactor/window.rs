@@ -1,7 +1,7 @@
 //! A window: up to 32 requests of one or many connections, looked up, prefetched and run together.
 //!
 //! The row is looked up and the first key hashed as soon as a request is parsed. When the window is full, the index lines
-//! of all keys are prefetched; then everything runs in order, the entries being prefetched a few slots ahead.
+//! of a group of keys are prefetched, then the group runs in order, the entries being prefetched a few slots ahead.
 //! **Invariant:** spans point into inputs that are not moved until the window has run.
 
 use crate::dispatch::{Row, Unknown};
@@ -10,10 +10,13 @@ use scrubjay_keyspace::{Db, KeyHash};
 use scrubjay_resp::Span;
 use smallvec::SmallVec;
 
-/// Requests of one window: enough for the memory's parallelism, few enough to stay in the first-level cache.
+/// Requests of one window: they share one pass of the gate and one look at the clock.
 pub(super) const WINDOW: usize = 32;
 
-/// How many slots before it runs a slot's entry is prefetched: more, and the lines wait for the line fill buffers.
+/// Slots whose index lines are fetched at once. 16 keep the memory busy; with 32 the requests wait for line fill buffers,
+/// and a read of 1M keys costs 113 ns instead of 79.
+const GROUP: usize = 16;
+/// How many slots before it runs a slot's entry is prefetched.
 const AHEAD: usize = 8;
 
 /// One parsed request.
@@ -68,19 +71,20 @@ impl Window {
         self.slots.push(Slot { connection, spans: (first_span, self.spans.len()), end, row, first_hash, db });
     }
 
-    /// Prefetches the index lines of all keys, and the entries of the first ones. A tight loop: what one key waits for overlaps
-    /// with what the next ones wait for, which it would not between the parsing of two requests.
+    /// Prefetches for slot `running`, which is about to run, and those behind it: at the start of a group the index lines of
+    /// the group and its first entries, and always the entry that runs [`AHEAD`] slots later, so that it arrives in time. A tight
+    /// loop over the index lines: what one key waits for overlaps with what the next ones wait for.
     #[inline]
-    pub(super) fn prefetch(&self, shared: &Shared) {
-        let keyed = self.slots.iter().filter(|slot| slot.first_hash != KeyHash::NONE);
-        keyed.for_each(|slot| shared.keyspace.prefetch_bucket(slot.db, slot.first_hash));
-        (0..AHEAD).for_each(|at| self.prefetch_entry(shared, at));
-    }
-
-    /// Prefetches the entry of the slot that runs [`AHEAD`] slots after `running`: it arrives while those before it run.
-    #[inline]
-    pub(super) fn prefetch_ahead(&self, shared: &Shared, running: usize) {
-        self.prefetch_entry(shared, running + AHEAD);
+    pub(super) fn prefetch(&self, shared: &Shared, running: usize) {
+        let place = running % GROUP;
+        if place == 0 {
+            let group = self.slots.iter().skip(running).take(GROUP).filter(|slot| slot.first_hash != KeyHash::NONE);
+            group.for_each(|slot| shared.keyspace.prefetch_bucket(slot.db, slot.first_hash));
+            (running..running + AHEAD).for_each(|at| self.prefetch_entry(shared, at));
+        }
+        if place + AHEAD < GROUP {
+            self.prefetch_entry(shared, running + AHEAD);
+        }
     }
 
     #[inline]
