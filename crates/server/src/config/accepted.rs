@@ -22,7 +22,8 @@ const NO_CLUSTER: &str = "cluster mode is not part of this version";
 pub(crate) static PROMISES: &[Setting] = &[
     yes_no("daemonize", "no", "Running in the background is a service manager's work.").at_start().only(
         "no",
-        "only 'no' is accepted: use a service manager (systemd, a container) to run the server in the background",
+        "only 'no' is accepted: use a service manager (systemd, a container) to run the server in the background; \
+         `--daemonize no` behind the file wins over its line",
     ),
     one_of("supervised", &["no", "upstart", "systemd", "auto"], "no", "The server signals no supervisor.")
         .at_start()

@@ -30,7 +30,9 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Config, ConfigError> {
         let mut config = Config::default();
         if let Some(file) = &sources.file {
-            Source::new(&config).file(file, 0)?;
+            let mut source = Source::new(&config);
+            source.overruled = overruled(sources);
+            source.file(file, 0)?;
             config.file = Some(std::path::absolute(file).unwrap_or_else(|_| file.clone()));
         }
         Source::new(&config).environment(&sources.environment)?;
@@ -43,11 +45,13 @@ impl Config {
 struct Source<'a> {
     config: &'a Config,
     seen: HashSet<usize>,
+    /// Settings whose lines say nothing, since a later source wins.
+    overruled: HashSet<usize>,
 }
 
 impl<'a> Source<'a> {
     fn new(config: &'a Config) -> Source<'a> {
-        Source { config, seen: HashSet::new() }
+        Source { config, seen: HashSet::new(), overruled: HashSet::new() }
     }
 
     fn file(&mut self, path: &Path, depth: usize) -> Result<(), ConfigError> {
@@ -130,6 +134,9 @@ impl<'a> Source<'a> {
     fn set(&mut self, name: &str, values: &[String]) -> Result<(), String> {
         let found = rows::find(name).or_else(|| rows::find(&name.replace('_', "-")));
         let Some((index, setting)) = found else { return Err(unknown(name)) };
+        if self.overruled.contains(&index) {
+            return Ok(());
+        }
         let is_first = self.seen.insert(index);
         let text = join(setting, values)?;
         let current = self.config.shown(index, setting);
@@ -138,6 +145,15 @@ impl<'a> Source<'a> {
         self.config.store(index, setting, value);
         Ok(())
     }
+}
+
+/// Settings that take one value only and that an argument gives: so a redis.conf with `daemonize yes` serves here as it does
+/// under systemd, with `--daemonize no` behind it.
+fn overruled(sources: &Sources) -> HashSet<usize> {
+    let names = sources.arguments.iter().filter_map(|argument| argument.strip_prefix("--"));
+    let names = names.map(|option| option.split('=').next().unwrap_or_default().replace('_', "-"));
+    let found = names.filter_map(|name| rows::find(&name));
+    found.filter(|(_, setting)| setting.only.is_some()).map(|(index, _)| index).collect()
 }
 
 /// Reads `lines` of one file, without includes.

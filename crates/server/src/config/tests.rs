@@ -206,6 +206,14 @@ fn what_would_be_a_lie_is_refused_with_its_reason() {
 }
 
 #[test]
+fn an_argument_wins_over_a_line_that_would_be_refused() {
+    assert!(load("daemonize yes\nhz 20", &[], &["--daemonize", "no"]).is_ok_and(|config| config.hz() == 20));
+    assert!(load("appendonly yes", &[], &["--appendonly=no"]).is_ok());
+    assert!(load("daemonize no", &[], &["--daemonize", "yes"]).is_err());
+    assert!(load("timeout x", &[], &["--timeout", "1"]).is_err(), "a mistake is a mistake");
+}
+
+#[test]
 fn later_sources_win() {
     let none = load("", &[], &[]).unwrap();
     assert_eq!(none.timeout_seconds(), 0);
