@@ -28,6 +28,11 @@ impl Monitors {
         self.count.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether this client watches.
+    pub(crate) fn has(&self, id: u64) -> bool {
+        self.is_watching() && self.ids.lock().contains(&id)
+    }
+
     /// Has the client with this id watch.
     pub(crate) fn add(&self, id: u64) {
         self.change(|ids| {

@@ -18,12 +18,14 @@ mod tick;
 mod turn;
 mod window;
 
+use crate::log::Level;
 use crate::server::Shared;
 use accept::Acceptor;
 use mailbox::Mailbox;
 use poll::Poller;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use turn::Thread;
@@ -51,10 +53,16 @@ impl Reactor {
         let mut threads = Vec::new();
         for ((slot, poller), mailbox) in (0_u32..).zip(pollers).zip(mailboxes) {
             let thread = Thread::new(Arc::clone(shared), slot, poller, mailbox, acceptor.take())?;
+            let shared = Arc::clone(shared);
             let core = cores.get(slot as usize).copied();
             let run = move || {
                 core.into_iter().for_each(pin);
-                thread.run();
+                // A server with a thread less would leave its clients without an answer for ever: it stops instead, and saves.
+                if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
+                    shared.log(Level::Warning, "a worker thread ended in a panic: stopping");
+                    shared.request_stop();
+                    resume_unwind(panic);
+                }
             };
             threads.push(std::thread::Builder::new().name(format!("worker-{slot}")).spawn(run)?);
         }

@@ -300,12 +300,12 @@ impl Server {
 
     fn join(&mut self) -> std::io::Result<()> {
         let Some(reactor) = self.reactor.take() else { return Ok(()) };
-        let ended = reactor.join().and_then(|()| self.shared.save_on_stop());
+        let (ended, saved) = (reactor.join(), self.shared.save_on_stop());
         self.shared.persistence.stop();
         if self.snapshots.take().is_some_and(|snapshots| snapshots.join().is_err()) {
             return Err(std::io::Error::other("the snapshot thread ended in a panic"));
         }
-        ended
+        ended.and(saved)
     }
 }
 

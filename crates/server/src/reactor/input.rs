@@ -8,6 +8,10 @@
 
 use super::buffers::{Buffers, READ_LEN};
 
+/// The start of a request that is no longer than this waits for the rest in a buffer of its own length: thousands of clients
+/// in the middle of a request cost what they sent.
+const SMALL_LEN_MAX: usize = 2 << 10;
+
 /// Input of one connection; without a buffer while there is nothing to keep.
 #[derive(Default)]
 pub(super) struct Input {
@@ -51,9 +55,8 @@ impl Input {
     /// Free room for at least a part of the `missing` bytes: a large argument grows the buffer by doubling, so that a client
     /// has to send what it wants to have allocated.
     pub(super) fn make_room(&mut self, missing: usize, buffers: &mut Buffers) -> &mut [u8] {
-        if self.bytes.is_empty() {
-            self.bytes = buffers.take_input();
-            (self.start, self.end) = (0, 0);
+        if self.bytes.len() < READ_LEN {
+            self.move_to(buffers.take_input());
         }
         let wanted = self.len().saturating_add(missing);
         if self.start > 0 && (self.bytes.len() - self.end < missing.max(READ_LEN / 4)) {
@@ -82,14 +85,22 @@ impl Input {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             buffers.give_input(std::mem::take(&mut self.bytes));
+        } else if self.bytes.len() >= READ_LEN && self.len() <= SMALL_LEN_MAX {
+            let large = self.move_to(vec![0; self.len()]);
+            buffers.give_input(large);
         } else if self.bytes.len() > READ_LEN && self.start > 0 && self.len() <= READ_LEN / 2 {
-            let mut small = buffers.take_input();
-            let kept = self.len();
-            if let (Some(to), Some(from)) = (small.get_mut(..kept), self.bytes.get(self.start..self.end)) {
-                to.copy_from_slice(from);
-            }
-            self.bytes = small;
-            (self.start, self.end) = (0, kept);
+            self.move_to(buffers.take_input());
         }
+    }
+
+    /// Moves what is to be executed into `bytes`, which has room for it. Returns the buffer that it was in.
+    fn move_to(&mut self, bytes: Vec<u8>) -> Vec<u8> {
+        let old = std::mem::replace(&mut self.bytes, bytes);
+        let kept = self.len();
+        if let (Some(to), Some(from)) = (self.bytes.get_mut(..kept), old.get(self.start..self.end)) {
+            to.copy_from_slice(from);
+        }
+        (self.start, self.end) = (0, kept);
+        old
     }
 }

@@ -91,6 +91,17 @@ fn a_large_argument_arrives_whole_and_its_buffer_is_given_back() {
 }
 
 #[test]
+fn the_start_of_a_request_waits_in_a_buffer_of_its_length() {
+    let server = start(&[]);
+    let mut stream = connect(&server);
+    stream.write_all(b"PING\r\n*2\r\n$4\r\nECHO\r\n$5\r\nhel").unwrap();
+    assert_eq!(receive(&mut stream, 7), "+PONG\r\n");
+    let handle = server.shared().registry.list().remove(0);
+    wait_until("the buffer is small", || handle.input_capacity.load(std::sync::atomic::Ordering::Relaxed) == 21);
+    ask(&mut stream, b"lo\r\nPING\r\n", "$5\r\nhello\r\n+PONG\r\n");
+}
+
+#[test]
 fn a_client_that_never_reads_costs_the_mark_and_one_reply() {
     let server = start(&[]);
     let mut other = connect(&server);
@@ -163,8 +174,14 @@ fn an_idle_client_is_closed_and_a_busy_one_is_not() {
     [&mut idle, &mut busy].into_iter().for_each(|stream| ask(stream, b"PING\r\n", "+PONG\r\n"));
     clock.hold(now_ms + 59_000);
     ask(&mut busy, b"PING\r\n", "+PONG\r\n");
+    let mut monitor = connect(&server);
+    ask(&mut monitor, b"MONITOR\r\n", "+OK\r\n");
     clock.hold(now_ms + 61_000);
     assert_eq!(receive_all(&mut idle), "");
+    clock.hold(now_ms + 121_000);
+    assert_eq!(receive_all(&mut busy), "");
+    assert!(server.shared().registry.list().len() == 1, "who watches with MONITOR is never idle");
+    let mut busy = connect(&server);
     ask(&mut busy, b"PING\r\n", "+PONG\r\n");
 }
 

@@ -140,8 +140,10 @@ impl Thread {
         for place in 0..self.connections.len() {
             let Some(Some(connection)) = self.connections.get_mut(place) else { continue };
             let last_ms = connection.client.handle.last_active_ms.load(Ordering::Relaxed);
-            let is_idle =
-                connection.client.parked.is_none() && idle_ms != 0 && self.now_ms.saturating_sub(last_ms) > idle_ms;
+            let is_idle = idle_ms != 0
+                && self.now_ms.saturating_sub(last_ms) > idle_ms
+                && connection.client.parked.is_none()
+                && !self.shared.monitors.has(connection.client.id);
             let has_too_much_unsent = connection.output.breaks(self.output_limit, self.now_ms);
             if has_too_much_unsent {
                 self.note_output_limit(place);
