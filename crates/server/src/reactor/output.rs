@@ -10,6 +10,9 @@ use crate::config::OutputLimit;
 /// Unsent bytes above which a connection is not served any more when no soft limit is set.
 pub(super) const MARK: usize = 1 << 20;
 
+/// Bytes that are sent at once, to a client that takes them as fast as they come.
+const SEND_MAX: usize = 1 << 20;
+
 /// Output of one connection; without a buffer while everything is sent.
 #[derive(Default)]
 pub(super) struct Output {
@@ -25,6 +28,8 @@ pub(super) enum Sent {
     All,
     /// The rest waits until the socket is writable.
     Part,
+    /// The socket would take more: the rest waits for the next turn, so that others have theirs.
+    Enough,
     /// The connection is gone.
     Ended,
 }
@@ -49,12 +54,18 @@ impl Output {
         &mut self.bytes
     }
 
-    /// Sends what it can; the bytes that left are added to `total`.
+    /// Sends what it can, up to [`SEND_MAX`]; the bytes that left are added to `total`.
     pub(super) fn send(&mut self, socket: &mut Socket, total: &mut u64) -> Sent {
+        let mut left = SEND_MAX;
         while let Some(rest) = self.bytes.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match socket.write(rest) {
+            if left == 0 {
+                self.compact();
+                return Sent::Enough;
+            }
+            match socket.write(rest.get(..left).unwrap_or(rest)) {
                 Moved::Bytes(moved) => {
                     self.sent += moved;
+                    left = left.saturating_sub(moved);
                     *total += moved as u64;
                 }
                 Moved::NotReady => {

@@ -238,6 +238,17 @@ fn a_broken_request_is_answered_after_the_ones_before_it_and_closes_only_its_cli
 }
 
 #[test]
+fn a_long_reply_arrives_whole_though_it_is_sent_in_parts() {
+    let server = start(&[("threads", "1")]);
+    let mut stream = connect(&server);
+    let len = 40 << 20;
+    ask(&mut stream, format!("SETRANGE k {} x\r\n", len - 1).as_bytes(), &format!(":{len}\r\n"));
+    stream.write_all(b"GET k\r\nPING\r\n").unwrap();
+    let reply = receive(&mut stream, len + 13 + 7);
+    assert!(reply.starts_with("$41943040\r\n\0") && reply.ends_with("x\r\n+PONG\r\n"));
+}
+
+#[test]
 fn a_client_that_sends_and_closes_its_half_is_answered() {
     let server = start(&[]);
     let mut stream = connect(&server);

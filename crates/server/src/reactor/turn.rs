@@ -404,7 +404,8 @@ impl Thread {
         if connection.client.parked.is_some() && !self.parked.contains(&place) {
             self.parked.push(place);
         }
-        if is_served && connection.has_work() {
+        let can_send = connection.output.len() > 0 && connection.is_writable;
+        if can_send || (is_served && connection.has_work()) {
             self.enqueue(place);
         }
     }
@@ -435,7 +436,10 @@ impl Thread {
                 break;
             }
             self.ready.clear();
-            if self.poller.wait(deadline - now, &mut self.ready).is_err() {
+            let can_send = |connection: &Connection| is_unsent(connection) && connection.is_writable;
+            let is_busy = self.connections.iter().flatten().any(|connection| can_send(connection));
+            let timeout = if is_busy { Duration::ZERO } else { deadline - now };
+            if self.poller.wait(timeout, &mut self.ready).is_err() {
                 break;
             }
         }
@@ -449,6 +453,7 @@ fn send(connection: &mut Connection, worker: &Worker) {
     let before = connection.output_total;
     match connection.output.send(&mut connection.socket, &mut connection.output_total) {
         Sent::All => {}
+        Sent::Enough => connection.is_writable = true,
         Sent::Part => connection.is_writable = false,
         Sent::Ended => {
             connection.output.discard();
