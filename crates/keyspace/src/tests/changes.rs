@@ -106,3 +106,42 @@ fn a_swap_brings_no_key_back_whose_time_is_over() {
     });
     assert!(!flag.is_raised());
 }
+
+#[test]
+fn every_act_that_changes_a_key_is_heard_and_those_that_fail_to_are_not() {
+    type Act = fn(&mut Held<'_>, &crate::Key<'_>);
+    let is_there = |space: &Keyspace, key: &crate::Key<'_>| space.with(key.bytes, |held| held.peek(DB, key).is_some());
+    let acts: [(&str, Act); 9] = [
+        ("set", |held, key| held.set(DB, key, b"2", Expiry::Keep).expect("there is room")),
+        ("resize", |held, key| held.resize(DB, key, 9).map(drop).expect("there is room")),
+        ("insert", |held, key| {
+            let owned = crate::Owned { value: vec![1], expires_at_ms: None, is_raw: false, idle_seconds: 0 };
+            held.insert(DB, key, owned).expect("there is room");
+        }),
+        ("take", |held, key| assert!(held.take(DB, key).is_some())),
+        ("remove", |held, key| assert!(held.remove(DB, key))),
+        ("expiry", |held, key| assert_eq!(held.set_expiry(DB, key, Some(NOW_MS + 5)), Ok(true))),
+        ("persist", |held, key| assert_eq!(held.set_expiry(DB, key, None), Ok(true))),
+        ("flush", |held, _| held.flush(DB)),
+        ("swap", |held, _| held.swap(Db(1), DB)),
+    ];
+    for (name, act) in acts {
+        let keyspace = keyspace(2);
+        let (key, other) = (keyspace.key(b"a"), keyspace.key(b"b"));
+        for key in [&key, &other] {
+            keyspace.with(key.bytes, |held| held.set(DB, key, b"1", Expiry::At(NOW_MS + 9))).expect("there is room");
+        }
+        let (flag, unwatched) = (Arc::new(WatchFlag::default()), Arc::new(WatchFlag::default()));
+        keyspace.with(b"a", |held| {
+            held.watch(DB, &key, &flag);
+            held.watch(DB, &key, &unwatched);
+            held.unwatch(DB, &key, &unwatched);
+        });
+        // Nothing that reads is heard of.
+        assert!(is_there(&keyspace, &key) && !flag.is_raised());
+        act(&mut keyspace.exclusive().hold_all(NOW_MS), &key);
+        assert!(flag.is_raised(), "{name} is heard of");
+        assert!(!unwatched.is_raised(), "{name} reaches those who still watch, and nobody else");
+        keyspace.validate();
+    }
+}

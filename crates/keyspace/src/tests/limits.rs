@@ -110,3 +110,60 @@ fn a_key_whose_stripe_is_not_held_is_a_bug_of_the_caller() {
     let pass = space.pass(0);
     pass.latch_one(first.hash, NOW_MS).get(Db(0), &space.key(&name));
 }
+
+#[test]
+fn keys_with_equal_tags_of_which_one_begins_the_other_are_told_apart() {
+    let space = keyspace(1);
+    let tag = |name: &[u8]| space.key(name).hash.0 as u16;
+    let longer = |start: &str| {
+        (0..10_000_000_u32)
+            .map(|index| format!("{start}{index}"))
+            .find(|name| tag(name.as_bytes()) == tag(start.as_bytes()))
+            .expect("one in 65,536 has the tag")
+    };
+    let short = "key";
+    let long = longer(short);
+    space.put(short.as_bytes(), b"1");
+    assert_eq!(space.read(long.as_bytes()), None);
+    space.put(long.as_bytes(), b"2");
+    assert_eq!((space.read(short.as_bytes()), space.len(Db(0))), (Some(b"1".to_vec()), 2));
+    assert!(space.delete(short.as_bytes()));
+    assert_eq!((space.read(short.as_bytes()), space.read(long.as_bytes())), (None, Some(b"2".to_vec())));
+    // The same for keys that lie in blobs.
+    let short = "k".repeat(9_000);
+    let long = longer(&short);
+    space.put(short.as_bytes(), b"1");
+    assert_eq!(space.read(long.as_bytes()), None);
+    space.validate();
+}
+
+#[test]
+fn an_expiry_ends_at_its_millisecond() {
+    let space = keyspace(1);
+    let key = space.key(b"k");
+    // The first and the last that fit the narrow form, and their neighbours.
+    let narrow = 1_577_836_800_000;
+    for at in [1, narrow - 1, narrow, narrow + 1, narrow + (1 << 40) - 1, narrow + (1 << 40), u64::MAX] {
+        let is_there = |now_ms: u64| {
+            let pass = space.pass(0);
+            let mut held = pass.latch_one(key.hash, now_ms);
+            held.peek(Db(0), &key).map(|entry| entry.expires_at_ms)
+        };
+        space.with(b"k", |held| held.set(Db(0), &key, b"v", Expiry::At(at))).expect("there is room");
+        assert_eq!(is_there(at - 1), Some(Some(at)));
+        assert_eq!(is_there(at), None);
+    }
+    assert_eq!(space.expires_len(Db(0)), 0);
+}
+
+#[test]
+fn idle_time_wraps_with_its_clock() {
+    let space = keyspace(1);
+    let key = space.key(b"k");
+    let pass = space.pass(0);
+    // The last second before the three bytes of the clock start anew.
+    let turn_ms = (NOW_MS / 1_000 | 0x00FF_FFFF) * 1_000;
+    pass.latch_one(key.hash, turn_ms).set(Db(0), &key, b"v", Expiry::Clear).expect("there is room");
+    let idle = pass.latch_one(key.hash, turn_ms + 5_000).peek(Db(0), &key).map(|entry| entry.idle_seconds);
+    assert_eq!(idle, Some(5));
+}

@@ -105,3 +105,27 @@ fn gathering_into_huge_pages_changes_neither_data_nor_account() {
     space.gather_some(0, 1, 1_000);
     space.validate();
 }
+
+#[test]
+fn a_flush_of_one_database_gives_back_every_size_it_had() {
+    const KEYS: u64 = 60_000;
+    let space = keyspace(1);
+    let value = [7; 600];
+    for index in 0..KEYS {
+        let name = name(index);
+        let key = space.key(&name);
+        // One in ten stays, in every class and spread over every run.
+        let db = Db(u16::from(index / 6 % 10 == 0));
+        let len = [10, 50, 90, 200, 400, 600][index as usize % 6];
+        space.with(&name, |held| held.set(db, &key, &value[..len], Expiry::Clear)).expect("there is room");
+    }
+    let full = space.memory_used();
+    space.exclusive().hold_all(NOW_MS).flush(Db(0));
+    // Nobody changes anything any more: the search for expired keys is all that goes on.
+    for _ in 0..2_000 {
+        space.expire_some(0, 1, NOW_MS, 10);
+    }
+    space.validate();
+    let (left, share) = (space.memory_used(), full / 10);
+    assert!(left <= share * 3 / 2, "{left} bytes are left where {share} are the share: {:?}", space.memory_parts());
+}

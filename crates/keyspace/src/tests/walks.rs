@@ -110,3 +110,22 @@ fn expired_keys_go_without_being_asked_for() {
     assert_eq!((removed, space.expired_count()), (7_500, 7_500));
     assert_eq!(space.expires_len(Db(0)) + space.expires_len(Db(1)), 0);
 }
+
+#[test]
+fn the_search_for_one_expired_key_among_many_goes_in_small_steps() {
+    let space = keyspace(1);
+    (0..300_000_u32).for_each(|index| space.put(&index.to_le_bytes(), b"v"));
+    for round in 0..3 {
+        let name = format!("expires:{round}").into_bytes();
+        let key = space.key(&name);
+        space.with(&name, |held| held.set(DB, &key, b"v", Expiry::At(NOW_MS + 1))).expect("there is room");
+        let steps = (1..).find(|_| space.expire_some(0, 1, NOW_MS + 1, 100).1 > 0);
+        assert!(steps.is_some_and(|steps| steps < 200), "{steps:?}");
+    }
+    assert_eq!((space.expired_count(), space.len(DB)), (3, 300_000));
+    let name = space.key(b"stays");
+    space.with(b"stays", |held| held.set(DB, &name, b"v", Expiry::At(NOW_MS + 9))).expect("there is room");
+    // A key that does not expire is met once in a round: a round takes many steps, each of them short.
+    let seen: usize = (0..30).map(|_| space.expire_some(0, 1, NOW_MS + 1, 100).0).sum();
+    assert!(seen <= 2, "met {seen} times");
+}
