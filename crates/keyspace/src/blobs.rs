@@ -36,7 +36,7 @@ impl Blobs {
     pub(crate) fn insert(&mut self, key: Option<&[u8]>, value: Vec<u8>) -> Result<u32, Full> {
         self.usage.ask()?;
         let blob = Blob { key: key.map(Box::from), value };
-        self.usage.add(blob.bytes());
+        self.usage.add_buffer(blob.bytes());
         if let Some(id) = self.free.pop() {
             self.blobs[id as usize] = Some(blob);
             return Ok(id);
@@ -48,7 +48,7 @@ impl Blobs {
 
     pub(crate) fn remove(&mut self, id: u32) -> Vec<u8> {
         let Some(blob) = self.blobs[id as usize].take() else { return Vec::new() };
-        self.usage.sub(blob.bytes());
+        self.usage.sub_buffer(blob.bytes());
         self.free.push(id);
         blob.value
     }
@@ -79,8 +79,8 @@ impl Blobs {
         if blob.value.capacity() > 2 * len {
             blob.value.shrink_to(len);
         }
-        self.usage.add(blob.value.capacity());
-        self.usage.sub(before);
+        self.usage.add_buffer(blob.value.capacity());
+        self.usage.sub_buffer(before);
         Ok(&mut blob.value)
     }
 
@@ -95,7 +95,7 @@ impl Blobs {
 
     pub(crate) fn clear(&mut self) {
         let bytes: usize = self.blobs.iter().flatten().map(Blob::bytes).sum();
-        self.usage.sub(bytes);
+        self.usage.sub_buffer(bytes);
         self.blobs = Vec::new();
         self.free = Vec::new();
     }

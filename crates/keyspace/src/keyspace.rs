@@ -226,6 +226,13 @@ impl Keyspace {
         gathered
     }
 
+    /// Gives the pages of large values that are gone back to the system, which the process's allocator would keep. Call it
+    /// from time to time: most calls find nothing to do, one that does takes 0.6 ms for each MiB that went. Returns whether
+    /// there was something to do.
+    pub fn give_back(&self) -> bool {
+        self.usage.give_back()
+    }
+
     #[inline]
     pub(crate) fn stripe_of(&self, hash: KeyHash) -> u32 {
         // Two shifts, since with one stripe all 64 bits go.

@@ -8,6 +8,8 @@
 use scrubjay_keyspace::{Db, Expiry, Keyspace, Options};
 
 const KEYS: u64 = 1_000_000;
+/// For the cases that do not need so many.
+const FEWER_KEYS: u64 = 400_000;
 const NOW_MS: u64 = 1_800_000_000_000;
 /// What the process itself may take on the side.
 const SLACK: usize = 4 << 20;
@@ -25,10 +27,10 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(case: &'static str) -> Subject {
+    fn new(case: &'static str, stripes: u32) -> Subject {
         let base = resident_bytes();
-        let space =
-            Keyspace::new(Options { hash_seed: Some(7), ..Options::default() }).expect("the options are in range");
+        let space = Keyspace::new(Options { stripes, hash_seed: Some(7), ..Options::default() })
+            .expect("the options are in range");
         Subject { space, base, case }
     }
 
@@ -44,12 +46,14 @@ impl Subject {
         }
     }
 
+    /// Stores `keys` values, then notes how large they are as a server would from time to time.
     fn fill(&self, keys: u64, expiry: Expiry, len_of: impl Fn(u64) -> usize) {
         let value = vec![7; 64 << 10];
         self.each(0..keys, |held, name, index| {
             let key = held.key(name);
             held.set(Db(0), &key, &value[..len_of(index)], expiry).expect("there is room");
         });
+        self.space.give_back();
     }
 
     /// Deletes nine of ten.
@@ -58,6 +62,7 @@ impl Subject {
             let key = held.key(name);
             assert!(held.remove(Db(0), &key));
         });
+        self.space.give_back();
     }
 
     fn resident(&self) -> usize {
@@ -83,7 +88,7 @@ impl Subject {
 }
 
 fn filled_and_thinned_out(case: &'static str, keys: u64, expiry: Expiry, value_len: usize) {
-    let subject = Subject::new(case);
+    let subject = Subject::new(case, 32);
     subject.fill(keys, expiry, |_| value_len);
     let full = subject.agree("full");
     subject.thin_out(keys);
@@ -91,31 +96,35 @@ fn filled_and_thinned_out(case: &'static str, keys: u64, expiry: Expiry, value_l
 }
 
 fn overwritten() {
-    let subject = Subject::new("overwritten");
+    let subject = Subject::new("overwritten", 32);
     for (from, to) in [(32, 33), (10, 300), (100, 101), (20, 60)] {
-        subject.fill(KEYS, Expiry::Clear, |index| (from + index % (to - from)) as usize);
+        subject.fill(FEWER_KEYS, Expiry::Clear, |index| (from + index % (to - from)) as usize);
         subject.agree("overwritten");
     }
     let full = subject.resident();
-    subject.thin_out(KEYS);
+    subject.thin_out(FEWER_KEYS);
     subject.has_fallen(full);
 }
 
 /// Huge pages must not come back whole where a few small ones are touched.
 fn gathered() {
-    let subject = Subject::new("gathered");
-    subject.fill(KEYS, Expiry::Clear, |_| 32);
+    let subject = Subject::new("gathered", 4);
+    subject.fill(FEWER_KEYS, Expiry::Clear, |_| 32);
     while subject.space.gather_some(0, 1, 64) > 0 {}
     let full = subject.agree("gathered");
-    subject.thin_out(KEYS);
+    subject.thin_out(FEWER_KEYS);
     subject.has_fallen(full);
-    subject.fill(KEYS / 5, Expiry::Clear, |_| 100);
+    subject.fill(FEWER_KEYS / 5, Expiry::Clear, |_| 100);
     subject.agree("filled again");
+    while subject.space.gather_some(0, 1, 64) > 0 {}
+    subject.space.exclusive().hold_all(NOW_MS).flush(Db(0));
+    subject.fill(100, Expiry::Clear, |_| 32);
+    subject.agree("filled after a flush");
 }
 
 fn flushed() {
-    let subject = Subject::new("flushed");
-    subject.fill(KEYS, Expiry::Clear, |_| 32);
+    let subject = Subject::new("flushed", 32);
+    subject.fill(FEWER_KEYS, Expiry::Clear, |_| 32);
     subject.space.exclusive().hold_all(NOW_MS).flush(Db(0));
     assert_eq!(subject.space.memory_used(), 0);
     assert!(subject.resident() <= SLACK, "{} bytes are resident after a flush", subject.resident());

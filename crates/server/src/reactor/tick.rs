@@ -66,6 +66,7 @@ impl Thread {
             self.sweep();
         }
         if self.worker.slot == 0 {
+            self.shared.keyspace.give_back();
             let workers = &self.shared.workers;
             let commands = stats::sum(workers, |worker| &worker.commands);
             let input = stats::sum(workers, |worker| &worker.input_bytes);
