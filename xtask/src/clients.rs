@@ -4,10 +4,9 @@
 //! wrong, and exits with something other than 0 when anything did.
 
 use crate::process::{self, Running, cargo, command};
+use crate::server::Server;
 use crate::{clock, tools};
 use anyhow::{bail, ensure};
-use std::net::TcpStream;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -39,45 +38,10 @@ pub(crate) fn run(is_full: bool) -> anyhow::Result<()> {
 /// Runs `script` against a server of its own, `PORT` in its environment.
 fn with_server(name: &str, script: &mut Command) -> anyhow::Result<()> {
     let began = clock::now();
-    let server = Server::start()?;
+    let server = Server::start("target/debug/scrubjay", &[])?;
     let mut running = Running::start(script.env("PORT", server.port.to_string()).stdin(Stdio::null()))?;
     let Some(status) = running.wait(SCRIPT_LIMIT) else { bail!("not done after {SCRIPT_LIMIT:?}") };
-    ensure!(status.success(), "{status}; the server's log is {}", server.folder.join("log").display());
+    ensure!(status.success(), "{status}; the server's log is {}", server.log_path().display());
     eprintln!("clients: {name}: passed in {:.1} s", began.elapsed().as_secs_f64());
     server.remove()
-}
-
-/// A server on a free port, its data in a folder of its own.
-struct Server {
-    port: u16,
-    folder: PathBuf,
-    running: Running,
-}
-
-impl Server {
-    fn start() -> anyhow::Result<Server> {
-        let port = process::free_port()?;
-        let folder = process::root().join("target/clients").join(format!("server-{port}"));
-        std::fs::create_dir_all(&folder)?;
-        let log = std::fs::File::create(folder.join("log"))?;
-        let mut serve = command(process::root().join("target/debug/scrubjay"));
-        serve.args(["serve", "--port", &port.to_string(), "--dir"]).arg(&folder).args(["--admin-port", "0"]);
-        serve.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let mut server = Server { port, running: Running::start(&mut serve)?, folder };
-        let is_up = clock::wait_until(Duration::from_secs(20), || {
-            server.running.has_ended() || TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
-        ensure!(is_up && !server.running.has_ended(), "the server does not start: {}", server.log());
-        Ok(server)
-    }
-
-    fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
-    }
-
-    /// Ends the server and removes its folder, after a run that left nothing to look at.
-    fn remove(self) -> anyhow::Result<()> {
-        drop(self.running);
-        Ok(std::fs::remove_dir_all(&self.folder)?)
-    }
 }

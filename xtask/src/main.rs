@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `ci`, `tidy`, `bench`.
+//! The project's chores: `cargo xtask test`, `ci`, `tidy`, `bench`, `redis-suite`.
 //!
 //! Each chore is a file of its own and starts the tools that a newcomer would start by hand. Nothing here is part of the
 //! server; the server knows nothing of it.
@@ -8,6 +8,8 @@ mod ci;
 mod clients;
 mod clock;
 mod process;
+mod redis_suite;
+mod server;
 mod test;
 mod tidy;
 mod tools;
@@ -33,6 +35,8 @@ enum Chore {
     Tidy,
     /// Measures against other servers on this machine.
     Bench(bench::Arguments),
+    /// Runs Redis' own test suite against the release server.
+    RedisSuite(redis_suite::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +45,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::RedisSuite(arguments) => redis_suite::run(&arguments),
     };
     // Without the backtrace that `main` returning the error would print below it.
     if let Err(error) = result {
