@@ -56,6 +56,8 @@ pub struct Held<'a> {
     /// such a command a tenth of its time.
     first: Option<Latched<'a>>,
     first_index: u32,
+    /// See [`Held::take_change_count`].
+    change_count: u32,
     /// The others by rising number.
     others: Vec<(u32, Latched<'a>)>,
     now_ms: u64,
@@ -64,14 +66,14 @@ pub struct Held<'a> {
 impl<'a> Held<'a> {
     /// Holds nothing: what a caller is left with that lent its own to somebody else.
     pub fn none(keyspace: &'a Keyspace, now_ms: u64) -> Held<'a> {
-        Held { keyspace, first: None, first_index: 0, others: Vec::new(), now_ms }
+        Held { keyspace, first: None, first_index: 0, change_count: 0, others: Vec::new(), now_ms }
     }
 
     #[inline]
     pub(crate) fn one(keyspace: &'a Keyspace, hash: KeyHash, now_ms: u64) -> Held<'a> {
         let first_index = keyspace.stripe_of(hash);
         let first = Some(keyspace.stripes[first_index as usize].latch());
-        Held { keyspace, first, first_index, others: Vec::new(), now_ms }
+        Held { keyspace, first, first_index, change_count: 0, others: Vec::new(), now_ms }
     }
 
     pub(crate) fn keys(keyspace: &'a Keyspace, hashes: &[KeyHash], now_ms: u64) -> Held<'a> {
@@ -91,7 +93,7 @@ impl<'a> Held<'a> {
         let Some(first_index) = stripes.next() else { return Held::none(keyspace, now_ms) };
         let first = Some(latch(first_index));
         let others = stripes.map(|index| (index, latch(index))).collect();
-        Held { keyspace, first, first_index, others, now_ms }
+        Held { keyspace, first, first_index, change_count: 0, others, now_ms }
     }
 
     /// The time that expiry is measured against, Unix milliseconds.
@@ -153,6 +155,7 @@ impl<'a> Held<'a> {
     /// already over: callers that must not, check first.
     pub fn set(&mut self, db: Db, key: &Key<'_>, value: &[u8], expiry: Expiry) -> Result<(), Full> {
         let now_ms = self.now_ms;
+        self.change_count = self.change_count.saturating_add(1);
         self.stripe(key.hash).set(db, key, value, expiry, now_ms)
     }
 
@@ -160,13 +163,16 @@ impl<'a> Held<'a> {
     /// zeros, made when absent. Expiry stays, the value counts as raw from here on. Cost: amortised by the bytes added.
     pub fn resize(&mut self, db: Db, key: &Key<'_>, len: usize) -> Result<&mut [u8], Full> {
         let now_ms = self.now_ms;
+        self.change_count = self.change_count.saturating_add(1);
         self.stripe(key.hash).resize(db, key, len, now_ms)
     }
 
     /// Removes a key. Returns whether it was there.
     pub fn remove(&mut self, db: Db, key: &Key<'_>) -> bool {
         let now_ms = self.now_ms;
-        self.stripe(key.hash).remove(db, key, now_ms)
+        let was_there = self.stripe(key.hash).remove(db, key, now_ms);
+        self.change_count = self.change_count.saturating_add(u32::from(was_there));
+        was_there
     }
 
     /// Removes a key and hands out what it held. A large value moves without a copy.
@@ -178,13 +184,16 @@ impl<'a> Held<'a> {
     /// Stores what [`Held::take`] took, in place of whatever was there.
     pub fn insert(&mut self, db: Db, key: &Key<'_>, owned: Owned) -> Result<(), Full> {
         let now_ms = self.now_ms;
+        self.change_count = self.change_count.saturating_add(1);
         self.stripe(key.hash).insert(db, key, owned, now_ms)
     }
 
     /// Sets or clears the expiry of a key. Returns whether the key was there.
     pub fn set_expiry(&mut self, db: Db, key: &Key<'_>, expires_at_ms: Option<u64>) -> Result<bool, Full> {
         let now_ms = self.now_ms;
-        self.stripe(key.hash).set_expiry(db, key, expires_at_ms, now_ms)
+        let was_there = self.stripe(key.hash).set_expiry(db, key, expires_at_ms, now_ms)?;
+        self.change_count = self.change_count.saturating_add(u32::from(was_there));
+        Ok(was_there)
     }
 
     /// Bytes that a key takes: entry, large value and its share of the index. `None` when absent.
@@ -201,6 +210,12 @@ impl<'a> Held<'a> {
     /// Ends [`Held::watch`] of this flag on this key.
     pub fn unwatch(&mut self, db: Db, key: &Key<'_>, flag: &Arc<WatchFlag>) {
         self.stripe(key.hash).unwatch(db, key, flag);
+    }
+
+    /// How many keys were changed through this since the last call; a key that moves ([`Held::take`], [`Held::insert`])
+    /// counts once. Keys whose time is over do not count.
+    pub fn take_change_count(&mut self) -> u64 {
+        u64::from(std::mem::take(&mut self.change_count))
     }
 
     /// What changed in the held stripes since the last call, each stripe's changes in their order; always empty unless the
@@ -268,6 +283,8 @@ impl<'a> Held<'a> {
 
     /// Removes every key of `db`. Everything must be held.
     pub fn flush(&mut self, db: Db) {
+        let removed = u32::try_from(self.keyspace.len(db)).unwrap_or(u32::MAX);
+        self.change_count = self.change_count.saturating_add(removed);
         for stripe in self.stripes() {
             stripe.flush(db);
         }
@@ -278,6 +295,7 @@ impl<'a> Held<'a> {
 
     /// Exchanges two databases. Everything must be held.
     pub fn swap(&mut self, a: Db, b: Db) {
+        self.change_count = self.change_count.saturating_add(1);
         let now_ms = self.now_ms;
         for stripe in self.stripes() {
             stripe.swap(a, b, now_ms);

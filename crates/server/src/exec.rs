@@ -292,12 +292,11 @@ fn handle<'a>(
 /// Runs the handler and sees to what follows from its outcome.
 #[inline]
 fn invoke(call: &mut Call<'_>, position: usize) {
-    match (call.command.handler)(call) {
-        Ok(()) if call.command.flags.contains(Flags::WRITE) => {
-            call.shared.persistence.note_changes(call.worker.slot, 1)
-        }
-        Ok(()) => {}
-        Err(error) => fail(call, position, &error),
+    if let Err(error) = (call.command.handler)(call) {
+        fail(call, position, &error);
+    }
+    if call.command.flags.contains(Flags::WRITE) {
+        call.shared.persistence.note_changes(call.worker.slot, call.held.take_change_count());
     }
     if call.shared.tracking.is_on() {
         tracking::after_command(call);

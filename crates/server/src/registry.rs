@@ -55,6 +55,12 @@ impl Registry {
         self.clients.read().len()
     }
 
+    /// Number of clients that wait: in a blocking command, or held back by CLIENT PAUSE.
+    pub(crate) fn blocked_len(&self) -> u64 {
+        let waiting = HandleFlags::BLOCKED.union(HandleFlags::PAUSED);
+        self.clients.read().values().filter(|handle| handle.flags().intersects(waiting)).count() as u64
+    }
+
     /// The client with this id, unless it was killed.
     pub(crate) fn get(&self, id: u64) -> Option<Arc<ClientHandle>> {
         self.clients.read().get(&id).filter(|handle| !handle.is_killed()).cloned()

@@ -104,8 +104,6 @@ pub(crate) struct WorkerStats {
     pub(crate) panics: Counter,
     /// A gauge: buffers of connections, in bytes.
     pub(crate) buffer_bytes: Counter,
-    /// A gauge: clients that wait for something.
-    pub(crate) blocked_clients: Counter,
     per_command: Box<[CommandStats]>,
     errors_by_code: Mutex<BTreeMap<String, u64>>,
 }
@@ -126,7 +124,6 @@ impl WorkerStats {
             errors: Counter::default(),
             panics: Counter::default(),
             buffer_bytes: Counter::default(),
-            blocked_clients: Counter::default(),
             per_command: dispatch::rows().iter().map(|_| CommandStats::new()).collect(),
             errors_by_code: Mutex::default(),
         }

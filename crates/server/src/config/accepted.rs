@@ -2,6 +2,7 @@
 //!
 //! Only what stays true is accepted: a setting whose other values would promise something takes its harmless value alone.
 
+use super::check;
 use super::setting::{Setting, int, memory, one_of, text, words, yes_no};
 
 const MAX: i64 = i64::MAX;
@@ -39,8 +40,7 @@ pub(crate) static PROMISES: &[Setting] = &[
         .only("0", "only 0 is accepted: replication is not part of this version, so that no write would ever be allowed"),
     text("notify-keyspace-events", "", "Keyspace notifications come with Pub/Sub.")
         .only("", "only the empty value is accepted: keyspace notifications come later, together with Pub/Sub"),
-    memory("maxmemory-clients", 0, MAX, "0", "Clients are bounded one by one, not in sum.")
-        .only("0", "only 0 is accepted: limit clients one by one with client-output-buffer-limit and maxclients"),
+    text("maxmemory-clients", "0", "Clients are bounded one by one, not in sum.").check(check::memory_of_clients),
     yes_no("activedefrag", "no", DEFRAG).only("no", "only 'no' is accepted: there is no active defragmentation"),
     yes_no("syslog-enabled", "no", "The log goes to a file or to standard output.")
         .at_start()

@@ -45,6 +45,21 @@ pub(crate) fn percentiles(text: &str) -> Result<(), String> {
     Err("latency-tracking-info-percentiles parameters should sit between [0.0,100.0]".to_owned())
 }
 
+/// Bytes or a percentage, of which only nothing is accepted.
+pub(crate) fn memory_of_clients(text: &str) -> Result<(), String> {
+    match text.strip_suffix('%').map_or_else(|| super::value::bytes(text), |percent| percent.parse().ok()) {
+        Some(0) => Ok(()),
+        Some(percent) if percent > 100 && text.ends_with('%') => {
+            Err("percentage argument must be less or equal to 100".to_owned())
+        }
+        Some(_) => {
+            Err("only 0 is accepted: limit clients one by one with client-output-buffer-limit and maxclients"
+                .to_owned())
+        }
+        None => Err("argument must be a memory or percent value".to_owned()),
+    }
+}
+
 /// Cron fields, or nothing.
 pub(crate) fn cron(text: &str) -> Result<(), String> {
     match super::cron::Schedule::parse(text) {

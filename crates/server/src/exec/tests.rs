@@ -173,3 +173,29 @@ fn a_batch_that_meets_the_end_of_the_server_runs_nothing_more() {
     }
     assert!(out.is_empty() && shared.keyspace.is_empty(scrubjay_keyspace::Db(0)));
 }
+
+#[test]
+fn what_counts_as_changed_since_the_last_save_is_keys_that_changed() {
+    let mut session = Session::new(&[]);
+    for (request, changes) in [
+        ("mset a 1 b 2 c 3", 3),
+        ("del a missing", 1),
+        ("setbit bits 0 0", 1),
+        ("setbit bits 0 0", 0),
+        ("setbit bits 9 0", 1),
+        ("bitfield bits set u4 0 0", 0),
+        ("bitfield bits incrby u4 0 0", 1),
+        ("set b 1 nx", 0),
+        ("rename b d", 1),
+        ("expire d 100", 1),
+        ("get d", 0),
+        ("flushdb", 3),
+        ("flushdb", 0),
+    ] {
+        let changed =
+            |session: &Session| session.shared.persistence.status(session.shared.clock.instant()).changes_since_save;
+        let before = changed(&session);
+        session.run(request);
+        assert_eq!(changed(&session) - before, changes, "{request}");
+    }
+}

@@ -116,7 +116,7 @@ impl Facts {
             config_file: config.file().map(PathBuf::from).unwrap_or_default(),
             clients: shared.registry.len() as u64,
             maxclients: config.maxclients(),
-            blocked_clients: sum(|worker| &worker.blocked_clients),
+            blocked_clients: shared.registry.blocked_len(),
             tracking_clients: shared.tracking.clients_len() as u64,
             tracked_keys: shared.tracking.keys_len() as u64,
             tracked_items: shared.tracking.items_len() as u64,

@@ -158,16 +158,13 @@ impl Thread {
         }
     }
 
-    /// Publishes how much the buffers take and how many clients wait.
+    /// Publishes how much the buffers take.
     fn gauge(&mut self) {
         let mut bytes = self.buffers.len_bytes();
-        let mut blocked = 0;
         for connection in self.connections.iter().flatten() {
             bytes += connection.input.capacity() + connection.output.capacity();
             bytes += connection.client.transaction.as_ref().map_or(0, |open| open.cost);
-            blocked += u64::from(connection.client.parked.is_some());
         }
         self.worker.stats.buffer_bytes.set(bytes as u64);
-        self.worker.stats.blocked_clients.set(blocked);
     }
 }

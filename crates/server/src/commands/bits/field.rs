@@ -151,7 +151,7 @@ impl Step {
     fn outcome(&self, value: &[u8]) -> Outcome {
         let encoding = self.encoding;
         let before = encoding.read(value, self.at);
-        let (wanted, shows_old) = match self.action {
+        let (wanted, is_set) = match self.action {
             Action::Get => return Outcome { shown: Some(before), changed: None },
             // A negative number set into an unsigned field is a very large one: it saturates upwards.
             Action::Set(number) if encoding.is_signed => (i128::from(number), true),
@@ -159,8 +159,11 @@ impl Step {
             Action::Increment(number) => (i128::from(before) + i128::from(number), false),
         };
         let after = encoding.fit(wanted, self.overflow);
-        let shown = if shows_old { after.and(Some(before)) } else { after };
-        Outcome { shown, changed: after.filter(|after| *after != before) }
+        match is_set {
+            true => Outcome { shown: after.and(Some(before)), changed: after.filter(|after| *after != before) },
+            // As in Redis, INCRBY is a change whatever comes out.
+            false => Outcome { shown: after, changed: after },
+        }
     }
 }
 

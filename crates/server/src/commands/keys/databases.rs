@@ -25,6 +25,8 @@ pub(super) fn flushall(call: &mut Call<'_>) -> Result<(), Error> {
     for number in 0..call.shared.keyspace.databases() {
         call.held.flush(Db(number));
     }
+    // They are in the snapshot: what counts as changed since is only what comes after.
+    call.shared.persistence.note_changes(call.worker.slot, call.held.take_change_count());
     persistence::save_after_flush(call.shared, &mut call.held);
     call.reply.ok();
     Ok(())

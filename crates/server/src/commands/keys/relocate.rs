@@ -90,7 +90,8 @@ fn relocate(call: &mut Call<'_>, from: (Db, &Key<'_>), to: (Db, &Key<'_>)) -> Re
     });
     if let Some(owned) = short {
         call.held.insert(to.0, to.1, owned)?;
-        call.held.remove(from.0, from.1);
+        // Taken and dropped, not removed: a key that moves is one change.
+        drop(call.held.take(from.0, from.1));
     } else if let Some(owned) = call.held.take(from.0, from.1) {
         call.held.insert(to.0, to.1, owned)?;
     }
