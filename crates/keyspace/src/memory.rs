@@ -105,6 +105,7 @@ impl Usage {
     /// From here on every n-th request for room is refused; 0 ends that.
     #[cfg(test)]
     pub(crate) fn refuse_every(&self, every: usize) {
+        self.0.refusals.asked.store(0, Ordering::Relaxed);
         self.0.refusals.every.store(every, Ordering::Relaxed);
     }
 }

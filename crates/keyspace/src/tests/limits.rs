@@ -72,6 +72,8 @@ fn idle_time_counts_from_the_last_touch() {
     assert_eq!(idle(false, later), 100);
     assert_eq!(idle(true, later), 100);
     assert_eq!(idle(false, later + 7_000), 7);
+    let taken = pass.latch_one(key.hash, later + 8_000).take(Db(0), &key).expect("it is there");
+    assert_eq!(taken.idle_seconds, 8, "who takes a key takes its idle time along");
 }
 
 #[test]
@@ -162,8 +164,32 @@ fn idle_time_wraps_with_its_clock() {
     let key = space.key(b"k");
     let pass = space.pass(0);
     // The last second before the three bytes of the clock start anew.
-    let turn_ms = (NOW_MS / 1_000 | 0x00FF_FFFF) * 1_000;
+    let turn_ms = ((NOW_MS / 1_000) | 0x00FF_FFFF) * 1_000;
     pass.latch_one(key.hash, turn_ms).set(Db(0), &key, b"v", Expiry::Clear).expect("there is room");
     let idle = pass.latch_one(key.hash, turn_ms + 5_000).peek(Db(0), &key).map(|entry| entry.idle_seconds);
     assert_eq!(idle, Some(5));
+}
+
+#[test]
+fn an_insert_that_is_refused_at_any_step_changes_nothing() {
+    let space = keyspace(1);
+    for index in 0..25_000_u64 {
+        let name = index.to_le_bytes();
+        let key = space.key(&name);
+        let set = || space.with(&name, |held| held.set(Db(0), &key, b"v", Expiry::Clear));
+        for step in 1.. {
+            space.usage.refuse_every(step);
+            let outcome = set();
+            space.usage.refuse_every(0);
+            if outcome.is_ok() {
+                break;
+            }
+            assert_eq!(space.len(Db(0)), index);
+            // The first request is for the slot of the entry, the others are made where the index grows.
+            if step > 1 {
+                space.validate();
+            }
+        }
+    }
+    space.validate();
 }
