@@ -190,7 +190,9 @@ impl Command {
             Keys::Range { first, last, step, .. } => (first, last, step),
             Keys::FirstAndRest { first, rest_last, .. } => (first, rest_last, 1),
         };
-        let last = if last < 0 { (count as i64 + i64::from(last)).max(0) as usize } else { last as usize };
+        // Below 0 it counts from the end.
+        let from_end = count.saturating_sub(last.unsigned_abs() as usize);
+        let last = usize::try_from(last).unwrap_or(from_end);
         (first..=last.min(count.saturating_sub(1))).step_by(step)
     }
 }
