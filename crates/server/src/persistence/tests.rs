@@ -296,7 +296,7 @@ fn shown(wire: &mut Wire) -> Vec<(String, Vec<u8>)> {
 }
 
 fn serve(dir: &Path) -> std::io::Result<(Server, Wire)> {
-    let settings = [("bind", "127.0.0.1:0"), ("dir", dir.to_str().unwrap()), ("save", "")];
+    let settings = [("bind", "127.0.0.1:0"), ("dir", dir.to_str().unwrap()), ("admin-port", "0"), ("save", "")];
     let server = Server::start(Config::with(settings).unwrap())?;
     let wire = Wire::connect(server.address().unwrap());
     Ok((server, wire))
@@ -308,6 +308,7 @@ fn redis_reads_our_snapshot() {
         let dir = TempDir::new().unwrap();
         let settings = [
             ("bind", "127.0.0.1:0"),
+            ("admin-port", "0"),
             ("dir", dir.path().to_str().unwrap()),
             ("save", ""),
             ("rdbcompression", compression),

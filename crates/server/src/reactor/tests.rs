@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 fn start(settings: &[(&str, &str)]) -> Server {
-    let fixed = [("bind", "127.0.0.1:0"), ("save", ""), ("threads", "2")];
+    let fixed = [("bind", "127.0.0.1:0"), ("admin-port", "0"), ("save", ""), ("threads", "2")];
     Server::start(Config::with(fixed.into_iter().chain(settings.iter().copied())).unwrap()).unwrap()
 }
 
