@@ -79,6 +79,7 @@ impl<'a> Call<'a> {
         let mut bytes = Vec::new();
         timeout_reply(&mut Reply::new(&mut bytes, self.protocol()));
         self.client.parked = Some(Parked { deadline_ms, timeout_reply: bytes, is_paused: false });
+        self.client.handle.begin_wait();
         true
     }
 

@@ -115,9 +115,7 @@ impl Client {
         handle.queued_len.store(queued, Ordering::Relaxed);
         handle.set_flag(HandleFlags::MULTI, queued >= 0);
         handle.set_flag(HandleFlags::DIRTY, self.watching.is_dirty());
-        let parked = self.parked.as_ref();
-        handle.set_flag(HandleFlags::BLOCKED, parked.is_some_and(|parked| !parked.is_paused));
-        handle.set_flag(HandleFlags::PAUSED, parked.is_some_and(|parked| parked.is_paused));
+        handle.set_flag(HandleFlags::PAUSED, self.parked.as_ref().is_some_and(|parked| parked.is_paused));
         handle.set_flag(HandleFlags::CLOSE_AFTER_REPLY, self.close_after_reply);
     }
 }

@@ -96,10 +96,11 @@ impl Registry {
         self.notify(id, Notice::Push(Arc::clone(bytes)))
     }
 
-    /// CLIENT UNBLOCK: whether the client waits, and if so ends it.
+    /// CLIENT UNBLOCK: whether the client waited, and if so ends it.
     pub(crate) fn unblock(&self, id: u64, how: Unblock) -> bool {
-        let waits = self.get(id).is_some_and(|handle| handle.flags().contains(HandleFlags::BLOCKED));
-        waits && self.notify(id, Notice::Unblock(how))
+        let Some(handle) = self.get(id).filter(|handle| handle.end_wait()) else { return false };
+        self.send(handle.worker, Message::Client(id, Notice::Unblock(how)));
+        true
     }
 
     /// Has every worker look again at what it holds back: after a pause ended, a stop was asked for, settings changed.

@@ -153,7 +153,8 @@ impl Connection {
         }
     }
 
-    /// Ends its wait with a reply made from the one that it would get at its deadline.
+    /// Ends its wait, which the caller has claimed ([`crate::registry::ClientHandle::end_wait`]), with a reply made from the one
+    /// that it would get at its deadline.
     pub(super) fn answer(&mut self, buffers: &mut Buffers, reply: impl FnOnce(Vec<u8>) -> Vec<u8>) {
         if let Some(parked) = self.client.parked.take_if(|parked| !parked.is_paused) {
             let reply = reply(parked.timeout_reply);

@@ -90,8 +90,12 @@ impl Thread {
             }
             if parked.is_paused {
                 connection.client.parked = None;
-            } else {
+            } else if connection.client.handle.end_wait() {
                 connection.answer(&mut self.buffers, |timeout_reply| timeout_reply);
+            } else {
+                // CLIENT UNBLOCK was first: its notice is on the way.
+                self.parked.push(place);
+                continue;
             }
             self.enqueue(place);
         }

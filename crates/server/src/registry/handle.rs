@@ -12,7 +12,8 @@ bitflags! {
     /// State of a client, as the letters of CLIENT LIST show it.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) struct HandleFlags: u32 {
-        /// Waits in a blocking command (`b`).
+        /// Waits in a blocking command (`b`). **Invariant:** set by its worker alone; who clears it ends the wait, so that a
+        /// wait ends once and no end is meant for the next one.
         const BLOCKED = 1 << 0;
         /// Between MULTI and EXEC (`x`).
         const MULTI = 1 << 1;
@@ -144,6 +145,18 @@ impl ClientHandle {
             false if !set.is_empty() => self.flags.fetch_and(!flags.bits(), Ordering::Relaxed),
             _ => return,
         };
+    }
+
+    /// Says that the client waits.
+    pub(crate) fn begin_wait(&self) {
+        self.set_flag(HandleFlags::BLOCKED, true);
+    }
+
+    /// Claims the end of the client's wait. Returns whether the caller has to bring it about: `false` when the client does
+    /// not wait, or somebody else was first.
+    pub(crate) fn end_wait(&self) -> bool {
+        let before = self.flags.fetch_and(!HandleFlags::BLOCKED.bits(), Ordering::Relaxed);
+        HandleFlags::from_bits_retain(before).contains(HandleFlags::BLOCKED)
     }
 
     pub(crate) fn is_killed(&self) -> bool {

@@ -182,6 +182,8 @@ fn wait_ends_by_timeout_or_unblock() {
     for (how, reply) in [("TIMEOUT", ":0"), ("ERROR", "-UNBLOCKED client unblocked via CLIENT UNBLOCK")] {
         other.send("WAIT 1 0");
         while peer.ask(&format!("CLIENT UNBLOCK {} {how}", &id[1..])) == ":0" {}
+        // A wait ends once: were this one answered 1 too, it would be lost or end the next wait.
+        assert_eq!(peer.ask(&format!("CLIENT UNBLOCK {} {how}", &id[1..])), ":0");
         assert_eq!(other.receive(), reply);
     }
 }
