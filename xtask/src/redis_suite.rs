@@ -14,7 +14,6 @@ use std::process::{Command, Stdio};
 const UNITS: &[&str] = &[
     "unit/type/string",
     "unit/type/incr",
-    "unit/auth",
     "unit/bitfield",
     "unit/bitops",
     "unit/dump",
@@ -28,11 +27,9 @@ const UNITS: &[&str] = &[
     "unit/other",
     "unit/pause",
     "unit/protocol",
-    "unit/querybuf",
     "unit/quit",
     "unit/scan",
     "unit/slowlog",
-    "unit/tracking",
 ];
 
 /// Slow tests and those that want a replica or hundreds of megabytes.
