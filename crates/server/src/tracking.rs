@@ -33,13 +33,16 @@ type Shard = HashMap<Box<[u8]>, Readers>;
 /// A power of two, so that threads rarely meet.
 const SHARDS: usize = 64;
 
+/// From so many readers of one key on, those that left are looked for.
+const READERS_LOOKED_AT: usize = 64;
+
 /// Who tracks what, for the whole server.
 pub(crate) struct Tracking {
     clients: RwLock<HashMap<u64, Arc<Mode>>>,
     clients_len: AtomicUsize,
     /// Broadcasting clients by prefix.
     prefixes: RwLock<BTreeMap<Box<[u8]>, BTreeSet<u64>>>,
-    /// Who read a key since it was last told of. Ids of clients that left stay until the key changes.
+    /// Who read a key since it was last told of. Ids of clients that left stay until the key changes or their number doubles.
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
     keys_len: AtomicUsize,
@@ -148,7 +151,12 @@ impl Tracking {
         let mut shard = self.shard(key).lock();
         match shard.get_mut(key) {
             Some(readers) if readers.contains(&id) => return,
-            Some(readers) => readers.push(id),
+            Some(readers) => {
+                if readers.len() >= READERS_LOOKED_AT && readers.len().is_power_of_two() {
+                    self.forget_gone(readers);
+                }
+                readers.push(id);
+            }
             None => {
                 shard.insert(key.into(), Readers::from_slice(&[id]));
                 self.keys_len.fetch_add(1, Ordering::Relaxed);
@@ -163,6 +171,15 @@ impl Tracking {
         if let Some(other) = other {
             self.tell_readers(registry, &other, None);
         }
+    }
+
+    /// Takes clients that left out of the readers of a key that nobody changes. Now and then, so that it costs a read nothing;
+    /// never waits for the clients' lock, whose holder may be waiting for the shard's.
+    fn forget_gone(&self, readers: &mut Readers) {
+        let Some(clients) = self.clients.try_read() else { return };
+        let before = readers.len();
+        readers.retain(|id| clients.contains_key(id));
+        self.items_len.fetch_sub(before - readers.len(), Ordering::Relaxed);
     }
 
     /// Tells of every change. `origin` is the client that made them, if one did.

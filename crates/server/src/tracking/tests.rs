@@ -1,6 +1,8 @@
 //! Client-side caching on the wire: who hears of which change.
 
+use super::{Mode, READERS_LOOKED_AT};
 use crate::transcript::{Peer, Served};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 fn tracker(served: &Served, options: &str) -> Peer {
@@ -269,4 +271,22 @@ fn tracking_refuses_contradictions() {
              a different mode.",
         ),
     ]);
+}
+
+#[test]
+fn readers_of_a_key_that_left_are_forgotten_though_nobody_changes_it() {
+    let served = Served::new();
+    let (shared, mode) = (served.shared(), Arc::new(Mode::default()));
+    let tracking = &shared.tracking;
+    for id in 1_000..3_000 {
+        tracking.start(&shared.keyspace, id, &mode);
+        tracking.remember(&shared.registry, id, b"hot", 0);
+        if id != 1_000 {
+            tracking.stop(&shared.keyspace, id);
+        }
+    }
+    assert!(tracking.items_len() <= 2 * READERS_LOOKED_AT, "{}", tracking.items_len());
+    assert_eq!(tracking.keys_len(), 1);
+    let is_there = |id: u64| tracking.shard(b"hot").lock().get(b"hot".as_slice()).is_some_and(|ids| ids.contains(&id));
+    assert!(is_there(1_000), "who is there stays");
 }
