@@ -87,6 +87,12 @@ impl<'a> Batch<'a> {
         self.now_ms
     }
 
+    /// The last time stamp that was read: behind a command that is timed by itself, its end.
+    #[inline]
+    pub(crate) fn stamp(&self) -> Instant {
+        self.stamp
+    }
+
     /// Checks and runs one request; its reply is appended to `out`.
     pub(crate) fn run(
         &mut self,

@@ -249,6 +249,21 @@ fn a_long_reply_arrives_whole_though_it_is_sent_in_parts() {
 }
 
 #[test]
+fn a_pipeline_of_slow_commands_gives_others_their_turn() {
+    let server = start(&[("threads", "1")]);
+    let (mut slow, mut other) = (connect(&server), connect(&server));
+    ask(&mut other, b"PING\r\n", "+PONG\r\n");
+    let count = 150;
+    slow.write_all(&b"*3\r\n$5\r\nDEBUG\r\n$5\r\nSLEEP\r\n$4\r\n0.02\r\n".repeat(count)).unwrap();
+    let handle = server.shared().registry.list().remove(0);
+    let done = || handle.commands.load(std::sync::atomic::Ordering::Relaxed);
+    wait_until("the first ones have run", || done() > 0);
+    ask(&mut other, b"PING\r\n", "+PONG\r\n");
+    assert!(done() < count as u64, "the other client waited for all of them");
+    assert_eq!(receive(&mut slow, 5 * count), "+OK\r\n".repeat(count));
+}
+
+#[test]
 fn a_client_that_sends_and_closes_its_half_is_answered() {
     let server = start(&[]);
     let mut stream = connect(&server);

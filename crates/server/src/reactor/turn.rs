@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 
 /// Commands of one connection in one turn.
 const COMMANDS_MAX: usize = 1024;
+/// How long commands of one connection run in a row; the one that is running ends, the others wait for the next turn.
+const RUN_MAX: Duration = Duration::from_millis(10);
 /// How long a stopping thread waits for clients to take their replies.
 const FLUSH_MAX: Duration = Duration::from_millis(500);
 
@@ -329,14 +331,21 @@ impl Thread {
         }
         self.is_stale = true;
         let mut batch = Batch::new(&self.shared, self.worker.slot, self.now_ms, self.now);
+        let mut last = None;
         for at in 0..self.window.slots.len() {
             self.window.running = at;
             self.window.prefetch(&self.shared, at);
             let slot = &self.window.slots[at];
             let Some(Some(connection)) = self.connections.get_mut(slot.connection) else { continue };
+            // Equal, and so not subtracted, as long as nothing but quick commands ran.
+            let stamp = batch.stamp();
+            if stamp != self.now && last == Some(slot.connection) && stamp - self.now > RUN_MAX {
+                connection.is_halted = true;
+            }
             if connection.is_halted {
                 continue;
             }
+            last = Some(slot.connection);
             let args = self.window.args(slot, connection.input.filled());
             let request = Request { row: slot.row, args: &args, first_hash: slot.first_hash };
             let out = connection.output.bytes(&mut self.buffers);
