@@ -1,6 +1,6 @@
 //! Giving memory back: entries of sparse runs move together, so that whole runs fall free.
 //!
-//! After deletes and overwrites a class may hold many runs with few entries each. [`Slab::victim`] says when that costs too
+//! After deletes and overwrites a class may hold many runs with few entries each. `Slab::victim` says when that costs too
 //! much and which run to empty; here its entries are copied to other runs of the class and their references replaced in the
 //! index. One run per change at most, so no change pays for more than 32 KiB of copying, and a class keeps at most a
 //! quarter above what its entries need (or one run). The index is compacted at the same occasion, a segment per change.
