@@ -226,11 +226,16 @@ impl Keyspace {
         gathered
     }
 
-    /// Gives the pages of large values that are gone back to the system, which the process's allocator would keep. Call it
-    /// from time to time: most calls find nothing to do, one that does takes 0.6 ms for each MiB that went. Returns whether
-    /// there was something to do.
-    pub fn give_back(&self) -> bool {
-        self.usage.give_back()
+    /// Whether so many large values went that [`Keyspace::give_back`] is worth its time. Says so once for what went; ask from
+    /// time to time.
+    pub fn is_worth_giving_back(&self) -> bool {
+        self.usage.is_worth_giving_back()
+    }
+
+    /// Gives the pages of large values that are gone back to the system, which the process's allocator would keep. Takes
+    /// 0.6 ms for each MiB that went and latches nothing: for a thread that serves nobody.
+    pub fn give_back(&self) {
+        self.usage.give_back();
     }
 
     #[inline]

@@ -68,20 +68,24 @@ impl Usage {
         self.0.buffers.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Has the allocator give back the pages of freed buffers, which it would keep, once a quarter of all buffers went.
-    pub(crate) fn give_back(&self) -> bool {
+    /// Whether a quarter of all buffers went, whose pages the allocator keeps. Says so once.
+    pub(crate) fn is_worth_giving_back(&self) -> bool {
         let buffers = self.0.buffers.load(Ordering::Relaxed);
-        let peak = self.0.buffers_peak.fetch_max(buffers, Ordering::Relaxed);
-        if peak.saturating_sub(buffers) < BUFFERS_GONE_MIN.max(peak / 4) {
-            return false;
+        let peak = self.0.buffers_peak.fetch_max(buffers, Ordering::Relaxed).max(buffers);
+        let is_worth = peak - buffers >= BUFFERS_GONE_MIN.max(peak / 4);
+        if is_worth {
+            self.0.buffers_peak.store(buffers, Ordering::Relaxed);
         }
-        self.0.buffers_peak.store(buffers, Ordering::Relaxed);
+        is_worth
+    }
+
+    /// Has the allocator give back the pages of freed buffers.
+    pub(crate) fn give_back(&self) {
         #[cfg(target_env = "gnu")]
         // SAFETY: takes no pointer, may be called by any thread at any time.
         unsafe {
             libc::malloc_trim(0);
         }
-        true
     }
 
     /// Asked by whoever is about to hand out room; refuses nothing outside of tests.

@@ -2,8 +2,10 @@
 
 use super::turn::Thread;
 use crate::clock::Clock;
+use crate::log::Level;
 use crate::stats;
 use crate::tracking;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -66,7 +68,7 @@ impl Thread {
             self.sweep();
         }
         if self.worker.slot == 0 {
-            self.shared.keyspace.give_back();
+            self.give_back();
             let workers = &self.shared.workers;
             let commands = stats::sum(workers, |worker| &worker.commands);
             let input = stats::sum(workers, |worker| &worker.input_bytes);
@@ -109,6 +111,17 @@ impl Thread {
             {
                 self.parked.retain(|parked| *parked != place);
                 self.enqueue(place);
+            }
+        }
+    }
+
+    /// Has the pages of large values that went given back, on a thread of its own: that takes 0.6 ms for each MiB.
+    fn give_back(&self) {
+        if self.shared.keyspace.is_worth_giving_back() {
+            let shared = Arc::clone(&self.shared);
+            let thread = std::thread::Builder::new().name("give-back".into());
+            if let Err(error) = thread.spawn(move || shared.keyspace.give_back()) {
+                self.shared.log(Level::Warning, format_args!("no thread to give memory back: {error}"));
             }
         }
     }
