@@ -53,7 +53,7 @@ impl Subject {
             let key = held.key(name);
             held.set(Db(0), &key, &value[..len_of(index)], expiry).expect("there is room");
         });
-        self.space.give_back();
+        self.give_back();
     }
 
     /// Deletes nine of ten.
@@ -62,7 +62,14 @@ impl Subject {
             let key = held.key(name);
             assert!(held.remove(Db(0), &key));
         });
-        self.space.give_back();
+        self.give_back();
+    }
+
+    /// As a server does from time to time.
+    fn give_back(&self) {
+        if self.space.is_worth_giving_back() {
+            self.space.give_back();
+        }
     }
 
     fn resident(&self) -> usize {
