@@ -14,7 +14,8 @@ pub(crate) static ROWS: &[Setting] = &[
         "client-output-buffer-limit",
         "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60",
         "Per class of clients (`normal`, `replica`, `pubsub`): the bytes of waiting output above which a client is \
-         disconnected at once, and those above which it is after so many seconds; 0 is no limit.",
+         disconnected at once, and those above which it is after so many seconds; 0 is no limit. Above the soft mark, or 16 MiB without \
+         one, a normal client is not read until it has taken its replies.",
     ),
     memory(
         "client-query-buffer-limit",

@@ -7,8 +7,12 @@ use super::buffers::Buffers;
 use super::poll::{Moved, Socket};
 use crate::config::OutputLimit;
 
-/// Unsent bytes above which a connection is not served any more when no soft limit is set.
-pub(super) const MARK: usize = 1 << 20;
+/// Unsent bytes above which a connection is not served any more when no soft limit is set. A client that sends a long
+/// pipeline before it reads stands still for ever once its replies pass this and the sockets' buffers, so it is well above
+/// what honest pipelines ask for. (The buffer, which doubles, may take twice that.)
+pub(super) const MARK: usize = 16 << 20;
+/// Capacity that a buffer may keep once most of it was sent.
+const KEPT: usize = 64 << 10;
 
 /// Bytes that are sent at once, to a client that takes them as fast as they come.
 const SEND_MAX: usize = 1 << 20;
@@ -85,7 +89,7 @@ impl Output {
         if self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
             self.sent = 0;
-            if self.bytes.capacity() > 2 * self.bytes.len().max(MARK / 16) {
+            if self.bytes.capacity() > 2 * self.bytes.len().max(KEPT) {
                 self.bytes.shrink_to(self.bytes.len());
             }
         }

@@ -122,7 +122,7 @@ fn a_client_that_never_reads_costs_the_mark_and_one_reply() {
     }
     let shared = server.shared();
     for handle in shared.registry.list() {
-        assert!(handle.output_len.load(std::sync::atomic::Ordering::Relaxed) < (1 << 20) + 8192);
+        assert!(handle.output_len.load(std::sync::atomic::Ordering::Relaxed) < super::output::MARK as u64 + 8192);
         assert!(handle.input_capacity.load(std::sync::atomic::Ordering::Relaxed) <= 64 << 10);
     }
 }
