@@ -49,14 +49,11 @@ impl Reactor {
         let acceptor = Acceptor::bind(shared, &mailboxes)?;
         let addresses = acceptor.addresses();
         let mut acceptor = Some(acceptor);
-        let cores = cores_to_pin(pollers.len());
         let mut threads = Vec::new();
         for ((slot, poller), mailbox) in (0_u32..).zip(pollers).zip(mailboxes) {
             let thread = Thread::new(Arc::clone(shared), slot, poller, mailbox, acceptor.take())?;
             let shared = Arc::clone(shared);
-            let core = cores.get(slot as usize).copied();
             let run = move || {
-                core.into_iter().for_each(pin);
                 // A server with a thread less would leave its clients without an answer for ever: it stops instead, and saves.
                 if let Err(panic) = catch_unwind(AssertUnwindSafe(|| thread.run())) {
                     shared.log(Level::Warning, "a worker thread ended in a panic: stopping");
@@ -77,19 +74,4 @@ impl Reactor {
             false => Err(io::Error::other("a worker thread ended in a panic")),
         }
     }
-}
-
-/// The cores to pin `threads` threads to: none unless there is exactly one for each, since with fewer threads than cores the
-/// scheduler knows better where the clients run.
-fn cores_to_pin(threads: usize) -> Vec<usize> {
-    let Ok(allowed) = rustix::thread::sched_getaffinity(None) else { return Vec::new() };
-    let cores: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-    if cores.len() == threads && threads > 1 { cores } else { Vec::new() }
-}
-
-fn pin(core: usize) {
-    let mut cores = rustix::thread::CpuSet::new();
-    cores.set(core);
-    // Not allowed in some containers; the thread then runs where it may.
-    let _ = rustix::thread::sched_setaffinity(None, &cores);
 }
