@@ -25,7 +25,7 @@ const UNITS_BITS: u32 = 8;
 pub(crate) struct Segment {
     /// Offset of its first word.
     pub(crate) block: usize,
-    /// Its length in units of eight buckets; 1 to 16.
+    /// Its length in units of eight buckets: 1 to 13, and more only where keys crowd at one place.
     pub(crate) units: u32,
     /// Bits of the prefix that all its keys share.
     pub(crate) depth: u32,

@@ -185,18 +185,16 @@ impl Latched<'_> {
         self.settle();
         let Some(found) = self.locate(db, key, now_ms) else { return Ok(false) };
         let reference = found.place.reference;
-        let had_expiry = found.layout.has_expiry();
         if found.layout.expiry_fits(expires_at_ms) {
             found.layout.set_expiry_in_place(self.data.slab.at_mut(reference), expires_at_ms);
         } else {
             self.relay(db, key, found, expires_at_ms)?;
         }
-        bump(&self.table(db).expires, i64::from(expires_at_ms.is_some()) - i64::from(had_expiry));
         self.touched(db, key.bytes);
         Ok(true)
     }
 
-    /// Lays an entry out anew for an expiry of another width. The table's count of expiries is the caller's.
+    /// Lays an entry out anew for an expiry of another width, or for one where there was none or none where there was one.
     fn relay(&mut self, db: Db, key: &Key<'_>, found: Found, expires_at_ms: Option<u64>) -> Outcome<()> {
         let bytes = self.data.slab.at(found.place.reference);
         let attributes = Attributes { expires_at_ms, ..found.layout.attributes(bytes) };
@@ -207,29 +205,18 @@ impl Latched<'_> {
                 if layout.size() > SLOT_MAX {
                     // A key that just fitted beside the shorter header: store all anew.
                     let value = self.data.blobs.value(id).to_vec();
-                    return self.relay_whole(db, key, found, value, attributes);
+                    return self.store(db, key, Some(found), Incoming::Owned(value), attributes).map(drop);
                 }
-                self.place_entry(db, position, Some(&found), layout, key.bytes, attributes, Some(id)).map(drop)
+                self.place_entry(db, position, Some(&found), layout, key.bytes, attributes, Some(id))?;
+                let change = i64::from(expires_at_ms.is_some()) - i64::from(found.layout.has_expiry());
+                bump(&self.table(db).expires, change);
+                Ok(())
             }
             ValuePlace::Inline(at, len) => {
                 let value = bytes[at..at + len].to_vec();
-                self.relay_whole(db, key, found, value, attributes)
+                self.store(db, key, Some(found), Incoming::Owned(value), attributes).map(drop)
             }
         }
-    }
-
-    fn relay_whole(
-        &mut self,
-        db: Db,
-        key: &Key<'_>,
-        found: Found,
-        value: Vec<u8>,
-        attributes: Attributes,
-    ) -> Outcome<()> {
-        let expires = self.table(db).expires.load(Ordering::Relaxed);
-        self.store(db, key, Some(found), Incoming::Owned(value), attributes)?;
-        self.table(db).expires.store(expires, Ordering::Relaxed);
-        Ok(())
     }
 
     fn expires_at_ms(&self, found: &Found) -> Option<u64> {
