@@ -13,6 +13,7 @@ struct Edges {
 const EDGES: &[Edges] = &[
     Edges { name: "resp", may_use: &[], must_not_use: &["mio", "socket2", "tokio", "axum"] },
     Edges { name: "keyspace", may_use: &[], must_not_use: &["mio", "socket2", "tokio", "axum"] },
+    Edges { name: "scrubjay", may_use: &[], must_not_use: &["mio", "socket2", "axum", "clap", "anyhow"] },
     Edges { name: "server", may_use: &["scrubjay-resp", "scrubjay-keyspace"], must_not_use: &["clap", "anyhow"] },
     Edges { name: "cli", may_use: &["scrubjay-server"], must_not_use: &["mio", "socket2"] },
 ];

@@ -1,0 +1,92 @@
+//! The one error of the library, by what its caller can do about it.
+//!
+//! A miss, an expired key, an entry that was not admitted: outcomes, not errors. An [`Error`] is cheap to clone, since
+//! everyone who waited for a load gets the same one.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// What any source of an error is boxed into.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// What to do about an [`Error`].
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The call or the configuration is wrong: the message names the field and the limit. Fix the call.
+    Invalid,
+    /// A tier or a runtime cannot be reached now. Retry later.
+    Unavailable,
+    /// The loader failed or panicked; its own error is the [source](std::error::Error::source).
+    Loader,
+    /// The load took longer than its hard timeout.
+    Timeout,
+    /// The loader said that the key has no value, and the caller asked for one.
+    Absent,
+    /// Stored data did not decode. It is lost, the cache is usable.
+    Corrupt,
+    /// The cache is closed.
+    Closed,
+}
+
+/// Why an operation of the cache failed.
+#[derive(Clone)]
+pub struct Error {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    source: Option<BoxError>,
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.inner.kind
+    }
+
+    /// The loader's own error, if it is one of type `E`.
+    pub fn downcast_source<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        self.inner.source.as_deref().and_then(|source| source.downcast_ref::<E>())
+    }
+
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { inner: Arc::new(Inner { kind, message: message.into(), source: None }) }
+    }
+
+    pub(crate) fn with_source(kind: ErrorKind, message: impl Into<String>, source: impl Into<BoxError>) -> Error {
+        Error { inner: Arc::new(Inner { kind, message: message.into(), source: Some(source.into()) }) }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Error {
+        Error::new(ErrorKind::Invalid, message)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.inner.message)?;
+        match &self.inner.source {
+            Some(source) => write!(f, ": {source}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.inner.kind)
+            .field("message", &self.inner.message)
+            .field("source", &self.inner.source)
+            .finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,17 @@
+//! A tiered cache: typed objects in memory, compressed bytes behind them, and one `get_or_load`.
+
+#![allow(dead_code, unused_imports, reason = "the parts arrive one by one; goes away with the last")]
+
+mod clock;
+mod codec;
+mod error;
+mod key;
+mod memory;
+mod options;
+
+pub use clock::Clock;
+pub use codec::{Codec, Postcard};
+pub use error::{BoxError, Error, ErrorKind};
+pub use key::Key;
+pub use memory::{Memory, Reason};
+pub use options::{EntryOptions, Loaded};

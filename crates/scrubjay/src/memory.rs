@@ -1,0 +1,54 @@
+//! The memory tier: typed values, found without decoding, bounded by weight.
+//!
+//! [`Memory`] configures it, `tier.rs` is the way in for the two faces ([`MemoryCache`](crate::MemoryCache) and
+//! [`Cache`](crate::Cache)) and for the compressed tier, which keeps its bytes in one of these.
+//! The tier knows keys, values, weights, deadlines; nothing of loading, tags, codecs or other tiers.
+
+mod departed;
+mod tier;
+
+pub(crate) use departed::Departed;
+pub use departed::Reason;
+pub(crate) use tier::{Epochs, NewEntry, Tier, TierOptions};
+
+/// How much the memory tier may hold: its budget and its parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    pub(crate) budget: Budget,
+    pub(crate) shards: Option<usize>,
+    pub(crate) partitions: Vec<(String, u64)>,
+}
+
+/// In what the budget is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Budget {
+    Bytes(u64),
+    Entries(u64),
+}
+
+impl Memory {
+    /// A budget in bytes: what the entries take, the tier's own structures included, by the weigher's account.
+    pub fn bytes(bytes: u64) -> Memory {
+        Memory { budget: Budget::Bytes(bytes), shards: None, partitions: Vec::new() }
+    }
+
+    /// A budget in entries, each of weight 1.
+    pub fn entries(entries: u64) -> Memory {
+        Memory { budget: Budget::Entries(entries), shards: None, partitions: Vec::new() }
+    }
+
+    /// Parts that writers lock apart; a power of two. By default as many as the cores ask for. A budget too small for
+    /// that many gets fewer, since a part of a few hundred entries evicts worse.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Memory {
+        self.shards = Some(shards);
+        self
+    }
+
+    /// A named partition, and how much of the budget it may take at most. Partitions may add up to more than the budget.
+    #[must_use]
+    pub fn partition(mut self, name: impl Into<String>, quota: u64) -> Memory {
+        self.partitions.push((name.into(), quota));
+        self
+    }
+}
