@@ -1,5 +1,6 @@
 //! The way into the memory tier. For now a map behind a lock: the real one comes under the same interface.
 
+use super::departed::Leaver;
 use super::{Budget, Departed, Memory, Reason};
 use crate::clock::Clock;
 use parking_lot::Mutex;
@@ -69,6 +70,7 @@ pub(crate) struct Entry<K, V> {
     pub(super) value: V,
     pub(super) weight: u32,
     pub(super) deadline_ms: u64,
+    partition: u16,
 }
 
 pub(crate) struct Tier<K, V> {
@@ -83,12 +85,14 @@ struct Map<K, V> {
     weight: u64,
     entries: HashMap<u64, Vec<Arc<Entry<K, V>>>>,
     order: VecDeque<Arc<Entry<K, V>>>,
+    quotas: Vec<u64>,
 }
 
 impl<K: Hash + Eq, V> Tier<K, V> {
     pub(crate) fn new(options: TierOptions) -> Tier<K, V> {
         let (Budget::Bytes(capacity) | Budget::Entries(capacity)) = options.memory.budget;
-        let map = Map { capacity, weight: 0, entries: HashMap::new(), order: VecDeque::new() };
+        let quotas = options.memory.partitions.iter().map(|(_, quota)| *quota).collect();
+        let map = Map { capacity, weight: 0, entries: HashMap::new(), order: VecDeque::new(), quotas };
         let hasher = ahash::RandomState::new();
         Tier { hasher, clock: options.clock, epochs: options.epochs, map: Mutex::new(map) }
     }
@@ -121,23 +125,47 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         (!self.clock.is_past(entry.deadline_ms)).then(|| f(&entry.key, &entry.value))
     }
 
+    /// Shows the entry of each key to `f` with the key's index, as so many [`get`](Tier::get)s would, but looks ahead.
+    pub(crate) fn get_many(&self, keys: &[K], mut f: impl FnMut(usize, &K, &V)) {
+        for (index, key) in keys.iter().enumerate() {
+            let _ = self.get(self.hash(key), key, |key, value| f(index, key, value));
+        }
+    }
+
     /// Stores the entry, in place of the one that was there, and makes room.
     #[must_use]
     pub(crate) fn insert(&self, hash: u64, new: NewEntry<K, V>) -> Departed<K, V> {
-        let NewEntry { key, value, weight, deadline_ms, .. } = new;
-        let entry = Arc::new(Entry { key, value, weight, deadline_ms });
         let mut map = self.map.lock();
-        let mut departed = self.take(&mut map, hash, &entry.key, Reason::Replaced);
-        map.weight += u64::from(weight);
-        map.entries.entry(hash).or_default().push(Arc::clone(&entry));
-        map.order.push_back(entry);
-        while map.weight > map.capacity {
-            let Some(victim) = map.order.pop_front() else { break };
-            let hash = self.hash(&victim.key);
-            let left = self.take(&mut map, hash, &victim.key, Reason::Evicted);
-            departed.entries.extend(left.entries);
-        }
-        departed
+        self.store(&mut map, hash, new)
+    }
+
+    /// Shows to `make` what is there (`None`: nothing, or expired), stores what it returns in its place, and makes room;
+    /// all under the shard's lock, so no other write comes between. `make` must not call back; if it panics or returns
+    /// `None`, everything stays as it was.
+    #[must_use]
+    pub(crate) fn upsert<Q>(
+        &self,
+        hash: u64,
+        key: &Q,
+        make: impl FnOnce(Option<Leaver<'_, K, V>>) -> Option<NewEntry<K, V>>,
+    ) -> Option<Departed<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut map = self.map.lock();
+        let bucket = map.entries.get(&hash).map_or(&[][..], Vec::as_slice);
+        let entry = bucket.iter().find(|entry| entry.key.borrow() == key);
+        let old = entry.filter(|entry| !self.clock.is_past(entry.deadline_ms)).map(|entry| Leaver {
+            key: &entry.key,
+            value: &entry.value,
+            reason: Reason::Replaced,
+            epoch: 0,
+            deadline_ms: entry.deadline_ms,
+            weight: entry.weight,
+        });
+        let new = make(old)?;
+        Some(self.store(&mut map, hash, new))
     }
 
     /// Takes the entry out. `is_wanted` is asked first, under the shard's lock: it must not call back.
@@ -204,7 +232,9 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     pub(crate) fn resize(&self, capacity: u64) -> Departed<K, V> {
         let mut map = self.map.lock();
         map.capacity = capacity;
-        Departed { entries: Vec::new() }
+        let mut departed = Departed { entries: Vec::new() };
+        self.make_room(&mut map, &mut departed);
+        departed
     }
 
     /// The budget.
@@ -229,6 +259,38 @@ impl<K: Hash + Eq, V> Tier<K, V> {
 
     fn epoch(&self, hash: u64) -> u64 {
         self.epochs.as_ref().map_or(0, |epochs| epochs.get(epochs.stripe(hash)))
+    }
+
+    fn store(&self, map: &mut Map<K, V>, hash: u64, new: NewEntry<K, V>) -> Departed<K, V> {
+        let NewEntry { key, value, weight, deadline_ms, partition, .. } = new;
+        let entry = Arc::new(Entry { key, value, weight, deadline_ms, partition });
+        let mut departed = self.take(map, hash, &entry.key, Reason::Replaced);
+        map.weight += u64::from(weight);
+        map.entries.entry(hash).or_default().push(Arc::clone(&entry));
+        map.order.push_back(entry);
+        self.make_room(map, &mut departed);
+        self.keep_quota(map, partition, &mut departed);
+        departed
+    }
+
+    fn make_room(&self, map: &mut Map<K, V>, departed: &mut Departed<K, V>) {
+        while map.weight > map.capacity {
+            let Some(victim) = map.order.front().cloned() else { break };
+            let left = self.take(map, self.hash(&victim.key), &victim.key, Reason::Evicted);
+            departed.entries.extend(left.entries);
+        }
+    }
+
+    fn keep_quota(&self, map: &mut Map<K, V>, partition: u16, departed: &mut Departed<K, V>) {
+        let Some(index) = partition.checked_sub(1) else { return };
+        loop {
+            let of_partition = || map.order.iter().filter(|entry| entry.partition == partition);
+            let weight: u64 = of_partition().map(|entry| u64::from(entry.weight)).sum();
+            let victim = of_partition().next().filter(|_| weight > map.quotas[usize::from(index)]).cloned();
+            let Some(victim) = victim else { return };
+            let left = self.take(map, self.hash(&victim.key), &victim.key, Reason::OverQuota);
+            departed.entries.extend(left.entries);
+        }
     }
 
     fn take<Q>(&self, map: &mut Map<K, V>, hash: u64, key: &Q, reason: Reason) -> Departed<K, V>
