@@ -4,6 +4,8 @@
 
 mod clock;
 mod codec;
+mod compressed;
+mod entry;
 mod error;
 mod key;
 mod memory;
@@ -11,6 +13,7 @@ mod options;
 
 pub use clock::Clock;
 pub use codec::{Codec, Postcard};
+pub use compressed::Compressed;
 pub use error::{BoxError, Error, ErrorKind};
 pub use key::Key;
 pub use memory::{Memory, Reason};
