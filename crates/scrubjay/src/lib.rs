@@ -10,6 +10,8 @@ mod error;
 mod key;
 mod memory;
 mod options;
+mod stats;
+mod threads;
 
 pub use clock::Clock;
 pub use codec::{Codec, Postcard};
@@ -18,3 +20,4 @@ pub use error::{BoxError, Error, ErrorKind};
 pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use options::{EntryOptions, Loaded};
+pub use stats::{Departures, Drops, Stats, TierStats, Unit};

@@ -1,0 +1,238 @@
+//! What a cache has done, counted without slowing it down.
+//!
+//! Idea: what happens on every lookup is counted in a slot of the thread's own, a pair of cache lines that no other thread
+//! writes, so a hit costs a load, an addition and a store, and no line moves between cores. Threads beyond the slots share a
+//! few, and add atomically. What happens rarely (a load, an error) is one atomic for all.
+//! Invariant: counters never go down. Reading sums the slots, takes no lock and holds nobody up; counts that belong together
+//! may be read a moment apart.
+
+use crate::memory::Reason;
+use crate::threads;
+use crossbeam_utils::CachePadded;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+mod read;
+
+pub(crate) use read::Level;
+pub use read::{Departures, Drops, Stats, TierStats, Unit};
+
+/// Events of one slot: as many as two cache lines hold.
+const FREQUENT_COUNT: usize = 16;
+
+/// Slots that all threads share who have none of their own.
+const SHARED_COUNT: usize = 4;
+
+/// Which tier an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Memory,
+    Compressed,
+}
+
+/// What may happen so often that it is counted per thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frequent {
+    /// A lookup found a fresh entry in memory, or a remembered absence.
+    MemoryHit,
+    /// A lookup found nothing in memory that it may return.
+    MemoryMiss,
+    /// A lookup was answered with an entry past its time, while a refresh runs.
+    MemoryStaleHit,
+    /// An entry was stored in memory, promoted ones among them.
+    MemoryInsert,
+    MemoryRemoved,
+    MemoryReplaced,
+    MemoryExpired,
+    MemoryEvicted,
+    MemoryOverQuota,
+    /// The lookup went below memory, and was answered there.
+    CompressedHit,
+    CompressedMiss,
+    CompressedStaleHit,
+    /// An entry was demoted.
+    CompressedInsert,
+    /// A hit (counted there too) on a remembered absence.
+    NegativeHit,
+}
+
+/// What happens rarely, or costs so much that an atomic more is nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rare {
+    CompressedRemoved,
+    CompressedReplaced,
+    CompressedExpired,
+    CompressedEvicted,
+    CompressedOverQuota,
+    /// An entry went from the compressed tier back to memory.
+    Promotion,
+    /// A call waited for a load, its own or another's. Counted by [`Counters::wait`].
+    Wait,
+    /// Of those, the ones who found the load under way.
+    Joined,
+    /// A load whose result was not stored, since its key was removed, inserted or cleared meanwhile.
+    Revoked,
+    /// A load that ran behind a caller who already had its answer.
+    Refresh,
+    /// A stale value was returned, since the load took longer than the soft timeout.
+    SoftTimeout,
+    /// A load was given up, since it took longer than the hard timeout.
+    HardTimeout,
+    /// A stale value was returned, since the load failed.
+    FailSafeHit,
+    /// An error was returned again without a load, within the back-off.
+    BackedOff,
+    /// Stored bytes that did not decode.
+    CodecError,
+    /// The departure listener panicked.
+    ListenerPanic,
+    LoadOk,
+    LoadError,
+    LoadNanoseconds,
+}
+
+const RARE_COUNT: usize = Rare::LoadNanoseconds as usize + 1;
+
+const _: () = assert!((Frequent::NegativeHit as usize) < FREQUENT_COUNT);
+
+/// Why an entry that was to be stored in a tier was not, or was lost on the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dropped {
+    /// It weighs more than the tier may hold.
+    TooLarge,
+    /// The weigher said 0, or an option of the entry was out of its limits.
+    Invalid,
+    /// It did not serialise.
+    NotEncoded,
+    /// It was invalidated on the way.
+    Invalidated,
+    /// Its time was over on the way.
+    Expired,
+    /// The tier's policy, or a full queue, did not take it.
+    NotAdmitted,
+}
+
+const DROPPED_COUNT: usize = Dropped::NotAdmitted as usize + 1;
+
+/// The counters of one cache.
+pub(crate) struct Counters {
+    /// By thread index; each written by its owner only.
+    owned: Box<[Slot]>,
+    /// For all other threads.
+    shared: Box<[Slot]>,
+    rare: CachePadded<[AtomicU64; RARE_COUNT]>,
+    memory_dropped: [AtomicU64; DROPPED_COUNT],
+    compressed_dropped: [AtomicU64; DROPPED_COUNT],
+    waiting: AtomicU64,
+}
+
+type Slot = CachePadded<[AtomicU64; FREQUENT_COUNT]>;
+
+impl Counters {
+    /// With slots for eight threads per core, 32 at least and 256 at most: 128 bytes each.
+    pub(crate) fn new() -> Counters {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Counters::with_slots((8 * cores).clamp(32, 256))
+    }
+
+    fn with_slots(owned: usize) -> Counters {
+        let slots = |count: usize| (0..count).map(|_| Slot::default()).collect();
+        Counters {
+            owned: slots(owned),
+            shared: slots(SHARED_COUNT),
+            rare: CachePadded::default(),
+            memory_dropped: Default::default(),
+            compressed_dropped: Default::default(),
+            waiting: AtomicU64::new(0),
+        }
+    }
+
+    /// One more of what happens on lookups and inserts. Writes nothing that another thread writes.
+    #[inline]
+    pub(crate) fn count(&self, event: Frequent) {
+        self.add(event, 1);
+    }
+
+    /// `n` more of them at once.
+    #[inline]
+    pub(crate) fn add(&self, event: Frequent, n: u64) {
+        let index = threads::index();
+        if let Some(slot) = self.owned.get(index) {
+            let counter = &slot[event as usize];
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        } else {
+            self.shared[index % SHARED_COUNT][event as usize].fetch_add(n, Ordering::Relaxed);
+        }
+    }
+
+    /// One more of what is rare.
+    pub(crate) fn count_rare(&self, event: Rare) {
+        self.rare[event as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An entry left the tier.
+    pub(crate) fn departed(&self, place: Place, reason: Reason) {
+        match place {
+            Place::Memory => self.count(match reason {
+                Reason::Removed => Frequent::MemoryRemoved,
+                Reason::Replaced => Frequent::MemoryReplaced,
+                Reason::Expired => Frequent::MemoryExpired,
+                Reason::Evicted => Frequent::MemoryEvicted,
+                Reason::OverQuota => Frequent::MemoryOverQuota,
+            }),
+            Place::Compressed => self.count_rare(match reason {
+                Reason::Removed => Rare::CompressedRemoved,
+                Reason::Replaced => Rare::CompressedReplaced,
+                Reason::Expired => Rare::CompressedExpired,
+                Reason::Evicted => Rare::CompressedEvicted,
+                Reason::OverQuota => Rare::CompressedOverQuota,
+            }),
+        }
+    }
+
+    /// An entry did not get into the tier.
+    pub(crate) fn dropped(&self, place: Place, why: Dropped) {
+        let counters = match place {
+            Place::Memory => &self.memory_dropped,
+            Place::Compressed => &self.compressed_dropped,
+        };
+        counters[why as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A call of the loader has ended, after `took`, with a result or an error (a panic and a hard timeout are errors).
+    pub(crate) fn load_ended(&self, took: Duration, is_ok: bool) {
+        self.count_rare(if is_ok { Rare::LoadOk } else { Rare::LoadError });
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
+        self.rare[Rare::LoadNanoseconds as usize].fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// A call begins to wait for a load; it waits until the guard is dropped.
+    pub(crate) fn wait(&self) -> Waiting<'_> {
+        self.count_rare(Rare::Wait);
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        Waiting { counters: self }
+    }
+
+    fn frequent(&self, event: Frequent) -> u64 {
+        let slots = self.owned.iter().chain(&self.shared);
+        slots.map(|slot| slot[event as usize].load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
+    }
+
+    fn rare(&self, event: Rare) -> u64 {
+        self.rare[event as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// A call that waits for a load, counted as long as this lives.
+pub(crate) struct Waiting<'a> {
+    counters: &'a Counters,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.counters.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! [`Stats`]: the counters of a cache as plain numbers, at one moment.
+//!
+//! Plain data, to be logged, compared, serialised. What a number means stands on its field, and only there: the texts of
+//! the exported metrics say the same in fewer words.
+
+use super::{Counters, Dropped, Frequent, Rare};
+use serde::Serialize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What a cache has done since it was built, and what it holds now.
+///
+/// ```
+/// # use scrubjay::Stats;
+/// # fn log(stats: &Stats) {
+/// println!("{:.1} % of lookups were hits", 100.0 * stats.hit_ratio());
+/// println!("{} loads, {:.1} s saved", stats.loads, stats.seconds_saved());
+/// # }
+/// # log(&Stats::default());
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// The memory tier. Every lookup is one of its hits, stale hits or misses.
+    pub memory: TierStats,
+    /// The compressed tier, if the cache has one. Only what memory missed is looked up here.
+    pub compressed: Option<TierStats>,
+    /// Calls of a loader that ended, well or not. A call for many keys is one.
+    pub loads: u64,
+    /// Of those, the ones that ended in an error, a panic or a hard timeout.
+    pub load_errors: u64,
+    /// How long all of them took together.
+    pub load_seconds: f64,
+    /// Calls that had to wait for a load, their own or another's.
+    pub waiters: u64,
+    /// Calls that wait for one now.
+    pub waiting: u64,
+    /// Of the waiters, those whose key was being loaded already: loads that were not made.
+    pub joined: u64,
+    /// Loads whose result was returned but not stored, since their key was removed, inserted or cleared meanwhile.
+    pub revoked: u64,
+    /// Loads behind a caller who already had its answer: stale while revalidating, or ahead of the end.
+    pub refreshes: u64,
+    /// Stale values returned since the load took longer than the soft timeout.
+    pub soft_timeouts: u64,
+    /// Loads given up since they took longer than the hard timeout.
+    pub hard_timeouts: u64,
+    /// Stale values returned since the load failed.
+    pub fail_safe_hits: u64,
+    /// Errors returned again without asking the loader, within the back-off.
+    pub backed_off: u64,
+    /// Of the hits, those on a remembered absence.
+    pub negative_hits: u64,
+    /// Entries that came back from the compressed tier to memory.
+    pub promotions: u64,
+    /// Stored bytes that did not decode: each a miss.
+    pub codec_errors: u64,
+    /// Panics of the departure listener.
+    pub listener_panics: u64,
+}
+
+/// One tier's part of [`Stats`].
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TierStats {
+    /// Lookups that found a fresh entry here.
+    pub hits: u64,
+    /// Lookups that were answered with an entry past its time, while it was loaded anew.
+    pub stale_hits: u64,
+    /// Lookups that found nothing here which they might return.
+    pub misses: u64,
+    /// Entries stored here; in the compressed tier, the ones that memory evicted.
+    pub inserts: u64,
+    /// Entries that left, by reason.
+    pub departures: Departures,
+    /// Entries that were to be stored here and were not, by reason.
+    pub drops: Drops,
+    /// Entries held now, expired ones that were not collected yet among them.
+    pub entries: u64,
+    /// What they weigh, in `unit`.
+    pub weight: u64,
+    /// What they may weigh at most, in `unit`.
+    pub capacity: u64,
+    /// What `weight` and `capacity` count.
+    pub unit: Unit,
+}
+
+/// What a tier's budget counts.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Bytes, the tier's own structures included.
+    #[default]
+    Bytes,
+    /// Entries, or whatever the weigher says.
+    Entries,
+}
+
+/// Entries that left a tier, by [`Reason`](crate::Reason).
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Departures {
+    /// Removed by the caller: by key, tag, prefix or `clear`; from the compressed tier also by promotion.
+    pub removed: u64,
+    /// A newer value took their place.
+    pub replaced: u64,
+    /// Their time was over.
+    pub expired: u64,
+    /// The policy chose them, to make room.
+    pub evicted: u64,
+    /// Their partition was over its quota.
+    pub over_quota: u64,
+}
+
+/// Entries that were to be stored in a tier and were not, by reason.
+#[non_exhaustive]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Drops {
+    /// They weigh more than the tier may hold.
+    pub too_large: u64,
+    /// The weigher said 0, or an option of theirs was out of its limits.
+    pub invalid: u64,
+    /// They did not serialise.
+    pub not_encoded: u64,
+    /// They were invalidated on their way.
+    pub invalidated: u64,
+    /// Their time was over on their way.
+    pub expired: u64,
+    /// The policy of the tier did not take them, or a queue was full.
+    pub not_admitted: u64,
+}
+
+/// What a tier holds now: its own numbers, which no counter knows.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Level {
+    pub(crate) entries: u64,
+    pub(crate) weight: u64,
+    pub(crate) capacity: u64,
+    pub(crate) unit: Unit,
+}
+
+impl Stats {
+    /// The share of lookups that needed no loader, 0 to 1; 0 before the first. Stale hits are hits.
+    pub fn hit_ratio(&self) -> f64 {
+        let lookups = self.memory.hits + self.memory.stale_hits + self.memory.misses;
+        if lookups == 0 { 0.0 } else { real(self.hits()) / real(lookups) }
+    }
+
+    /// Lookups that some tier answered, stale ones included.
+    pub fn hits(&self) -> u64 {
+        let below = self.compressed.as_ref().map_or(0, |tier| tier.hits + tier.stale_hits);
+        self.memory.hits + self.memory.stale_hits + below
+    }
+
+    /// The mean time of a load, 0 before the first.
+    pub fn load_seconds_mean(&self) -> f64 {
+        if self.loads == 0 { 0.0 } else { self.load_seconds / real(self.loads) }
+    }
+
+    /// What the hits would have cost without the cache: their number times the mean time of a load.
+    pub fn seconds_saved(&self) -> f64 {
+        real(self.hits()) * self.load_seconds_mean()
+    }
+}
+
+impl TierStats {
+    /// The share of this tier's lookups that it answered, 0 to 1; 0 before the first.
+    pub fn hit_ratio(&self) -> f64 {
+        let hits = self.hits + self.stale_hits;
+        if hits + self.misses == 0 { 0.0 } else { real(hits) / real(hits + self.misses) }
+    }
+}
+
+impl Departures {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.removed + self.replaced + self.expired + self.evicted + self.over_quota
+    }
+}
+
+impl Drops {
+    /// All of them.
+    pub fn total(&self) -> u64 {
+        self.too_large + self.invalid + self.not_encoded + self.invalidated + self.expired + self.not_admitted
+    }
+
+    fn read(counters: &[AtomicU64]) -> Drops {
+        let of = |why: Dropped| counters[why as usize].load(Ordering::Relaxed);
+        Drops {
+            too_large: of(Dropped::TooLarge),
+            invalid: of(Dropped::Invalid),
+            not_encoded: of(Dropped::NotEncoded),
+            invalidated: of(Dropped::Invalidated),
+            expired: of(Dropped::Expired),
+            not_admitted: of(Dropped::NotAdmitted),
+        }
+    }
+}
+
+impl Counters {
+    /// Everything that was counted, with what the tiers hold now; `compressed` if the cache has that tier.
+    pub(crate) fn read(&self, memory: Level, compressed: Option<Level>) -> Stats {
+        // A load's end is counted before its time: read the other way round, the mean is never of more loads than ended.
+        let load_seconds = Duration::from_nanos(self.rare(Rare::LoadNanoseconds)).as_secs_f64();
+        let load_errors = self.rare(Rare::LoadError);
+        Stats {
+            memory: self.read_memory(memory),
+            compressed: compressed.map(|level| self.read_compressed(level)),
+            loads: load_errors + self.rare(Rare::LoadOk),
+            load_errors,
+            load_seconds,
+            waiters: self.rare(Rare::Wait),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            joined: self.rare(Rare::Joined),
+            revoked: self.rare(Rare::Revoked),
+            refreshes: self.rare(Rare::Refresh),
+            soft_timeouts: self.rare(Rare::SoftTimeout),
+            hard_timeouts: self.rare(Rare::HardTimeout),
+            fail_safe_hits: self.rare(Rare::FailSafeHit),
+            backed_off: self.rare(Rare::BackedOff),
+            negative_hits: self.frequent(Frequent::NegativeHit),
+            promotions: self.rare(Rare::Promotion),
+            codec_errors: self.rare(Rare::CodecError),
+            listener_panics: self.rare(Rare::ListenerPanic),
+        }
+    }
+
+    fn read_memory(&self, level: Level) -> TierStats {
+        TierStats {
+            hits: self.frequent(Frequent::MemoryHit),
+            stale_hits: self.frequent(Frequent::MemoryStaleHit),
+            misses: self.frequent(Frequent::MemoryMiss),
+            inserts: self.frequent(Frequent::MemoryInsert),
+            departures: Departures {
+                removed: self.frequent(Frequent::MemoryRemoved),
+                replaced: self.frequent(Frequent::MemoryReplaced),
+                expired: self.frequent(Frequent::MemoryExpired),
+                evicted: self.frequent(Frequent::MemoryEvicted),
+                over_quota: self.frequent(Frequent::MemoryOverQuota),
+            },
+            drops: Drops::read(&self.memory_dropped),
+            entries: level.entries,
+            weight: level.weight,
+            capacity: level.capacity,
+            unit: level.unit,
+        }
+    }
+
+    fn read_compressed(&self, level: Level) -> TierStats {
+        TierStats {
+            hits: self.frequent(Frequent::CompressedHit),
+            stale_hits: self.frequent(Frequent::CompressedStaleHit),
+            misses: self.frequent(Frequent::CompressedMiss),
+            inserts: self.frequent(Frequent::CompressedInsert),
+            departures: Departures {
+                removed: self.rare(Rare::CompressedRemoved),
+                replaced: self.rare(Rare::CompressedReplaced),
+                expired: self.rare(Rare::CompressedExpired),
+                evicted: self.rare(Rare::CompressedEvicted),
+                over_quota: self.rare(Rare::CompressedOverQuota),
+            },
+            drops: Drops::read(&self.compressed_dropped),
+            entries: level.entries,
+            weight: level.weight,
+            capacity: level.capacity,
+            unit: level.unit,
+        }
+    }
+}
+
+/// A count as a number with a fraction: exact up to 2^53.
+#[allow(clippy::cast_precision_loss, reason = "a count beyond 2^53 may lose its last digits in a ratio")]
+pub(crate) fn real(count: u64) -> f64 {
+    count as f64
+}

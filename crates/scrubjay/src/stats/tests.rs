@@ -1,0 +1,140 @@
+//! Nothing that was counted is lost, whoever counts it, and reading goes only up.
+
+use super::read::Level;
+use super::*;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+
+fn read(counters: &Counters) -> Stats {
+    counters.read(Level::default(), Some(Level::default()))
+}
+
+#[test]
+fn nothing_is_lost_with_more_threads_than_slots() {
+    const EACH: u64 = 20_000;
+    // A slot for a thread or two; the others share. Threads come and go, so slots change hands.
+    for owned in [0, 2, 64] {
+        let counters = Counters::with_slots(owned);
+        for _ in 0..3 {
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| (0..EACH).for_each(|_| counters.count(Frequent::MemoryHit)));
+                }
+            });
+        }
+        assert_eq!(read(&counters).memory.hits, 3 * 8 * EACH, "{owned} slots");
+    }
+}
+
+#[test]
+fn what_is_read_while_others_count_never_goes_down() {
+    let counters = Counters::with_slots(2);
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    counters.count(Frequent::MemoryHit);
+                    counters.load_ended(Duration::from_nanos(3), true);
+                }
+            });
+        }
+        let mut last = read(&counters);
+        for _ in 0..5_000 {
+            let now = read(&counters);
+            assert!(now.memory.hits >= last.memory.hits && now.loads >= last.loads);
+            assert!(now.load_seconds >= last.load_seconds);
+            last = now;
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn every_event_has_its_own_field() {
+    use Frequent::*;
+    let counters = Counters::with_slots(4);
+    let frequent = [MemoryHit, MemoryMiss, MemoryStaleHit, MemoryInsert, CompressedHit, CompressedMiss];
+    for (event, n) in frequent.into_iter().zip(1..) {
+        counters.add(event, n);
+    }
+    counters.add(CompressedStaleHit, 7);
+    counters.add(CompressedInsert, 8);
+    counters.add(NegativeHit, 9);
+    let stats = read(&counters);
+    let compressed = stats.compressed.unwrap();
+    assert_eq!((stats.memory.hits, stats.memory.misses), (1, 2));
+    assert_eq!((stats.memory.stale_hits, stats.memory.inserts), (3, 4));
+    assert_eq!((compressed.hits, compressed.misses), (5, 6));
+    assert_eq!((compressed.stale_hits, compressed.inserts), (7, 8));
+    assert_eq!(stats.negative_hits, 9);
+}
+
+#[test]
+fn departures_and_drops_are_told_apart_by_tier_and_reason() {
+    use Reason::*;
+    let counters = Counters::with_slots(4);
+    let reasons = [Removed, Replaced, Expired, Evicted, OverQuota];
+    for (reason, times) in reasons.into_iter().zip(1..) {
+        (0..times).for_each(|_| counters.departed(Place::Memory, reason));
+        (0..times + 10).for_each(|_| counters.departed(Place::Compressed, reason));
+    }
+    counters.dropped(Place::Compressed, Dropped::NotEncoded);
+    counters.dropped(Place::Memory, Dropped::TooLarge);
+    let stats = read(&counters);
+    let five = |d: Departures| [d.removed, d.replaced, d.expired, d.evicted, d.over_quota];
+    let compressed = stats.compressed.unwrap();
+    assert_eq!(five(stats.memory.departures), [1, 2, 3, 4, 5]);
+    assert_eq!(five(compressed.departures), [11, 12, 13, 14, 15]);
+    assert_eq!((stats.memory.drops.too_large, stats.memory.drops.total()), (1, 1));
+    assert_eq!((compressed.drops.not_encoded, compressed.drops.total()), (1, 1));
+}
+
+#[test]
+fn a_waiter_counts_as_waiting_until_it_is_dropped() {
+    let counters = Counters::with_slots(1);
+    let first = counters.wait();
+    let second = counters.wait();
+    assert_eq!((read(&counters).waiters, read(&counters).waiting), (2, 2));
+    drop(first);
+    assert_eq!((read(&counters).waiters, read(&counters).waiting), (2, 1));
+    drop(second);
+    assert_eq!(read(&counters).waiting, 0);
+}
+
+#[test]
+fn hits_save_the_mean_time_of_a_load_each() {
+    let counters = Counters::with_slots(1);
+    assert!(read(&counters).seconds_saved().abs() < 1e-12);
+    counters.load_ended(Duration::from_millis(100), true);
+    counters.load_ended(Duration::from_millis(300), false);
+    counters.add(Frequent::MemoryHit, 7);
+    counters.add(Frequent::MemoryStaleHit, 1);
+    counters.add(Frequent::MemoryMiss, 4);
+    counters.add(Frequent::CompressedHit, 2);
+    counters.add(Frequent::CompressedMiss, 2);
+    let stats = read(&counters);
+    assert_eq!((stats.loads, stats.load_errors), (2, 1));
+    assert!((stats.load_seconds_mean() - 0.2).abs() < 1e-9);
+    assert!((stats.seconds_saved() - 2.0).abs() < 1e-9);
+    assert!((stats.hit_ratio() - 10.0 / 12.0).abs() < 1e-9);
+    assert!((stats.compressed.unwrap().hit_ratio() - 0.5).abs() < 1e-9);
+}
+
+#[test]
+fn a_cache_that_nobody_asked_has_ratio_zero() {
+    let stats = Stats::default();
+    assert!(stats.hit_ratio().abs() < 1e-12);
+    assert!(stats.memory.hit_ratio().abs() < 1e-12);
+}
+
+#[test]
+fn stats_serialise_with_the_names_of_their_fields() {
+    let counters = Counters::with_slots(1);
+    counters.count(Frequent::MemoryHit);
+    let json = serde_json::to_value(read(&counters)).unwrap();
+    assert_eq!(json["memory"]["hits"], 1);
+    assert_eq!(json["memory"]["unit"], "bytes");
+    assert_eq!(json["memory"]["departures"]["over_quota"], 0);
+    assert_eq!(json["compressed"]["drops"]["not_encoded"], 0);
+}
