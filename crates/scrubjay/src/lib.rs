@@ -7,6 +7,7 @@ mod codec;
 mod compressed;
 mod entry;
 mod error;
+mod flight;
 mod key;
 mod memory;
 mod options;

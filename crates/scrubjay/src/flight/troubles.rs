@@ -1,0 +1,79 @@
+//! Keys whose loader failed lately: what to answer instead of asking it again, and until when.
+//!
+//! Invariant: at most [`TROUBLES_MAX`] keys in a cache. When a stripe has its share, those whose time is over go, and if there
+//! are none, an arbitrary one.
+
+use crate::error::Error;
+use ahash::RandomState;
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Keys in trouble that a cache remembers.
+pub(super) const TROUBLES_MAX: usize = 16_384;
+
+/// The last failure of a key's loader. Times are of the cache's clock, 0 is "not at all".
+#[derive(Clone, Debug)]
+pub(crate) struct Trouble {
+    pub(crate) error: Error,
+    /// Until then everybody gets the error, and the loader is not asked.
+    pub(crate) back_off_until_ms: u64,
+    /// Until then who has a stale value at hand gets that, and the loader is not asked.
+    pub(crate) throttle_until_ms: u64,
+}
+
+impl Trouble {
+    fn is_over(&self, now_ms: u64) -> bool {
+        now_ms >= self.back_off_until_ms.max(self.throttle_until_ms)
+    }
+}
+
+pub(super) struct Troubles<K> {
+    keys: HashMap<K, Trouble, RandomState>,
+    keys_max: usize,
+}
+
+impl<K: Hash + Eq + Clone> Troubles<K> {
+    /// One of `stripes` equal shares.
+    pub(super) fn new(stripes: usize, hasher: RandomState) -> Troubles<K> {
+        Troubles { keys: HashMap::with_hasher(hasher), keys_max: (TROUBLES_MAX / stripes.max(1)).max(1) }
+    }
+
+    pub(super) fn note(&mut self, key: K, trouble: Trouble, now_ms: u64) {
+        if trouble.is_over(now_ms) {
+            self.keys.remove(&key);
+            return;
+        }
+        if self.keys.len() >= self.keys_max && !self.keys.contains_key(&key) {
+            self.keys.retain(|_, trouble| !trouble.is_over(now_ms));
+            if self.keys.len() >= self.keys_max
+                && let Some(other) = self.keys.keys().next().cloned()
+            {
+                self.keys.remove(&other);
+            }
+        }
+        self.keys.insert(key, trouble);
+    }
+
+    pub(super) fn get<Q>(&self, key: &Q) -> Option<&Trouble>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if self.keys.is_empty() { None } else { self.keys.get(key) }
+    }
+
+    pub(super) fn forget<Q>(&mut self, key: &Q)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        if !self.keys.is_empty() {
+            self.keys.remove(key);
+        }
+    }
+
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
+        self.keys.retain(|key, _| is_kept(key));
+    }
+}
