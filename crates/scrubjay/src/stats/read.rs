@@ -4,6 +4,7 @@
 //! the exported metrics say the same in fewer words.
 
 use super::{Counters, Dropped, Frequent, Rare};
+use crate::compressed::CompressedTier;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -51,9 +52,9 @@ pub struct Stats {
     pub backed_off: u64,
     /// Of the hits, those on a remembered absence.
     pub negative_hits: u64,
-    /// Entries that came back from the compressed tier to memory.
-    pub promotions: u64,
-    /// Stored bytes that did not decode: each a miss.
+    /// Calls refused, since too many waited for the same load.
+    pub waiters_refused: u64,
+    /// Values that did not serialise, and stored bytes that were not intact or did not decode: each lost, none returned.
     pub codec_errors: u64,
     /// Panics of the departure listener.
     pub listener_panics: u64,
@@ -65,7 +66,8 @@ pub struct Stats {
 pub struct TierStats {
     /// Lookups that found a fresh entry here.
     pub hits: u64,
-    /// Lookups that were answered with an entry past its time, while it was loaded anew.
+    /// Lookups that were answered with an entry past its time, while it was loaded anew. Memory only: below it, such
+    /// lookups are among the hits.
     pub stale_hits: u64,
     /// Lookups that found nothing here which they might return.
     pub misses: u64,
@@ -101,7 +103,7 @@ pub enum Unit {
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Departures {
-    /// Removed by the caller: by key, tag, prefix or `clear`; from the compressed tier also by promotion.
+    /// Removed by the caller: by key, tag, prefix or `clear`.
     pub removed: u64,
     /// A newer value took their place.
     pub replaced: u64,
@@ -111,9 +113,11 @@ pub struct Departures {
     pub evicted: u64,
     /// Their partition was over its quota.
     pub over_quota: u64,
+    /// They went to the tier above, where they were asked for.
+    pub promoted: u64,
 }
 
-/// Entries that were to be stored in a tier and were not, by reason.
+/// Entries that were to be stored in a tier and were not, or that it held and could not return, by reason.
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drops {
@@ -129,6 +133,12 @@ pub struct Drops {
     pub expired: u64,
     /// The policy of the tier did not take them, or a queue was full.
     pub not_admitted: u64,
+    /// Their bytes were not intact.
+    pub corrupt: u64,
+    /// Their bytes were intact, and the codec could not decode them.
+    pub not_decoded: u64,
+    /// They were of another schema version, codec or key.
+    pub foreign: u64,
 }
 
 /// What a tier holds now: its own numbers, which no counter knows.
@@ -175,14 +185,19 @@ impl TierStats {
 impl Departures {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.removed + self.replaced + self.expired + self.evicted + self.over_quota
+        self.removed + self.replaced + self.expired + self.evicted + self.over_quota + self.promoted
     }
 }
 
 impl Drops {
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.too_large + self.invalid + self.not_encoded + self.invalidated + self.expired + self.not_admitted
+        let before = self.too_large + self.invalid + self.not_encoded + self.invalidated + self.expired;
+        before + self.not_admitted + self.corrupt + self.not_decoded + self.foreign
+    }
+
+    fn codec_errors(&self) -> u64 {
+        self.not_encoded + self.corrupt + self.not_decoded
     }
 
     fn read(counters: &[AtomicU64]) -> Drops {
@@ -190,23 +205,24 @@ impl Drops {
         Drops {
             too_large: of(Dropped::TooLarge),
             invalid: of(Dropped::Invalid),
-            not_encoded: of(Dropped::NotEncoded),
             invalidated: of(Dropped::Invalidated),
             expired: of(Dropped::Expired),
             not_admitted: of(Dropped::NotAdmitted),
+            ..Drops::default()
         }
     }
 }
 
 impl Counters {
-    /// Everything that was counted, with what the tiers hold now; `compressed` if the cache has that tier.
-    pub(crate) fn read(&self, memory: Level, compressed: Option<Level>) -> Stats {
-        // A load's end is counted before its time: read the other way round, the mean is never of more loads than ended.
+    /// Everything that was counted, with what memory holds now, and the compressed tier's own count if there is one.
+    pub(crate) fn read(&self, memory: Level, compressed: Option<TierStats>) -> Stats {
+        // A load's end is counted before its time and read after it: no time is without its load.
         let load_seconds = Duration::from_nanos(self.rare(Rare::LoadNanoseconds)).as_secs_f64();
         let load_errors = self.rare(Rare::LoadError);
         Stats {
             memory: self.read_memory(memory),
-            compressed: compressed.map(|level| self.read_compressed(level)),
+            codec_errors: compressed.as_ref().map_or(0, |tier| tier.drops.codec_errors()),
+            compressed,
             loads: load_errors + self.rare(Rare::LoadOk),
             load_errors,
             load_seconds,
@@ -220,8 +236,7 @@ impl Counters {
             fail_safe_hits: self.rare(Rare::FailSafeHit),
             backed_off: self.rare(Rare::BackedOff),
             negative_hits: self.frequent(Frequent::NegativeHit),
-            promotions: self.rare(Rare::Promotion),
-            codec_errors: self.rare(Rare::CodecError),
+            waiters_refused: self.rare(Rare::WaiterRefused),
             listener_panics: self.rare(Rare::ListenerPanic),
         }
     }
@@ -238,33 +253,45 @@ impl Counters {
                 expired: self.frequent(Frequent::MemoryExpired),
                 evicted: self.frequent(Frequent::MemoryEvicted),
                 over_quota: self.frequent(Frequent::MemoryOverQuota),
+                promoted: 0,
             },
-            drops: Drops::read(&self.memory_dropped),
+            drops: Drops::read(&self.dropped),
             entries: level.entries,
             weight: level.weight,
             capacity: level.capacity,
             unit: level.unit,
         }
     }
+}
 
-    fn read_compressed(&self, level: Level) -> TierStats {
+impl From<&CompressedTier> for TierStats {
+    fn from(tier: &CompressedTier) -> TierStats {
+        let counts = tier.counts();
         TierStats {
-            hits: self.frequent(Frequent::CompressedHit),
-            stale_hits: self.frequent(Frequent::CompressedStaleHit),
-            misses: self.frequent(Frequent::CompressedMiss),
-            inserts: self.frequent(Frequent::CompressedInsert),
+            hits: counts.hits,
+            stale_hits: 0,
+            misses: counts.misses,
+            inserts: counts.inserts,
             departures: Departures {
-                removed: self.rare(Rare::CompressedRemoved),
-                replaced: self.rare(Rare::CompressedReplaced),
-                expired: self.rare(Rare::CompressedExpired),
-                evicted: self.rare(Rare::CompressedEvicted),
-                over_quota: self.rare(Rare::CompressedOverQuota),
+                removed: counts.removed,
+                expired: counts.expired,
+                evicted: counts.evicted,
+                promoted: counts.promoted,
+                ..Departures::default()
             },
-            drops: Drops::read(&self.compressed_dropped),
-            entries: level.entries,
-            weight: level.weight,
-            capacity: level.capacity,
-            unit: level.unit,
+            drops: Drops {
+                too_large: counts.drops_too_large,
+                not_encoded: counts.drops_not_encoded,
+                invalidated: counts.drops_invalidated,
+                corrupt: counts.drops_corrupt,
+                not_decoded: counts.drops_undecodable,
+                foreign: counts.drops_foreign,
+                ..Drops::default()
+            },
+            entries: tier.len().try_into().unwrap_or(u64::MAX),
+            weight: tier.weight(),
+            capacity: tier.capacity(),
+            unit: Unit::Bytes,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 fn read(counters: &Counters) -> Stats {
-    counters.read(Level::default(), Some(Level::default()))
+    counters.read(Level::default(), None)
 }
 
 #[test]
@@ -54,40 +54,44 @@ fn what_is_read_while_others_count_never_goes_down() {
 fn every_event_has_its_own_field() {
     use Frequent::*;
     let counters = Counters::with_slots(4);
-    let frequent = [MemoryHit, MemoryMiss, MemoryStaleHit, MemoryInsert, CompressedHit, CompressedMiss];
-    for (event, n) in frequent.into_iter().zip(1..) {
+    for (event, n) in [MemoryHit, MemoryMiss, MemoryStaleHit, MemoryInsert, NegativeHit].into_iter().zip(1..) {
         counters.add(event, n);
     }
-    counters.add(CompressedStaleHit, 7);
-    counters.add(CompressedInsert, 8);
-    counters.add(NegativeHit, 9);
+    use Rare::*;
+    let rare =
+        [Joined, Revoked, Refresh, SoftTimeout, HardTimeout, FailSafeHit, BackedOff, WaiterRefused, ListenerPanic];
+    for (event, n) in rare.into_iter().zip(1..) {
+        (0..n).for_each(|_| counters.count_rare(event));
+    }
     let stats = read(&counters);
-    let compressed = stats.compressed.unwrap();
     assert_eq!((stats.memory.hits, stats.memory.misses), (1, 2));
     assert_eq!((stats.memory.stale_hits, stats.memory.inserts), (3, 4));
-    assert_eq!((compressed.hits, compressed.misses), (5, 6));
-    assert_eq!((compressed.stale_hits, compressed.inserts), (7, 8));
-    assert_eq!(stats.negative_hits, 9);
+    assert_eq!(stats.negative_hits, 5);
+    let waits = [stats.joined, stats.revoked, stats.refreshes];
+    let late = [stats.soft_timeouts, stats.hard_timeouts, stats.fail_safe_hits];
+    let rest = [stats.backed_off, stats.waiters_refused, stats.listener_panics];
+    assert_eq!([waits, late, rest], [[1, 2, 3], [4, 5, 6], [7, 8, 9]]);
 }
 
 #[test]
-fn departures_and_drops_are_told_apart_by_tier_and_reason() {
+fn departures_and_drops_are_told_apart_by_reason() {
     use Reason::*;
     let counters = Counters::with_slots(4);
-    let reasons = [Removed, Replaced, Expired, Evicted, OverQuota];
-    for (reason, times) in reasons.into_iter().zip(1..) {
-        (0..times).for_each(|_| counters.departed(Place::Memory, reason));
-        (0..times + 10).for_each(|_| counters.departed(Place::Compressed, reason));
+    for (reason, times) in [Removed, Replaced, Expired, Evicted, OverQuota].into_iter().zip(1..) {
+        (0..times).for_each(|_| counters.departed(reason));
     }
-    counters.dropped(Place::Compressed, Dropped::NotEncoded);
-    counters.dropped(Place::Memory, Dropped::TooLarge);
-    let stats = read(&counters);
-    let five = |d: Departures| [d.removed, d.replaced, d.expired, d.evicted, d.over_quota];
-    let compressed = stats.compressed.unwrap();
-    assert_eq!(five(stats.memory.departures), [1, 2, 3, 4, 5]);
-    assert_eq!(five(compressed.departures), [11, 12, 13, 14, 15]);
-    assert_eq!((stats.memory.drops.too_large, stats.memory.drops.total()), (1, 1));
-    assert_eq!((compressed.drops.not_encoded, compressed.drops.total()), (1, 1));
+    let whys = [Dropped::TooLarge, Dropped::Invalid, Dropped::Invalidated, Dropped::Expired, Dropped::NotAdmitted];
+    for (why, times) in whys.into_iter().zip(1..) {
+        (0..times).for_each(|_| counters.dropped(why));
+    }
+    let memory = read(&counters).memory;
+    let left = memory.departures;
+    assert_eq!([left.removed, left.replaced, left.expired, left.evicted, left.over_quota], [1, 2, 3, 4, 5]);
+    assert_eq!(left.total(), 15);
+    let drops = memory.drops;
+    let five = [drops.too_large, drops.invalid, drops.invalidated, drops.expired, drops.not_admitted];
+    assert_eq!(five, [1, 2, 3, 4, 5]);
+    assert_eq!(drops.total(), 15);
 }
 
 #[test]
@@ -111,9 +115,8 @@ fn hits_save_the_mean_time_of_a_load_each() {
     counters.add(Frequent::MemoryHit, 7);
     counters.add(Frequent::MemoryStaleHit, 1);
     counters.add(Frequent::MemoryMiss, 4);
-    counters.add(Frequent::CompressedHit, 2);
-    counters.add(Frequent::CompressedMiss, 2);
-    let stats = read(&counters);
+    let compressed = TierStats { hits: 2, misses: 2, ..TierStats::default() };
+    let stats = counters.read(Level::default(), Some(compressed));
     assert_eq!((stats.loads, stats.load_errors), (2, 1));
     assert!((stats.load_seconds_mean() - 0.2).abs() < 1e-9);
     assert!((stats.seconds_saved() - 2.0).abs() < 1e-9);
@@ -132,7 +135,8 @@ fn a_cache_that_nobody_asked_has_ratio_zero() {
 fn stats_serialise_with_the_names_of_their_fields() {
     let counters = Counters::with_slots(1);
     counters.count(Frequent::MemoryHit);
-    let json = serde_json::to_value(read(&counters)).unwrap();
+    let stats = counters.read(Level::default(), Some(TierStats::default()));
+    let json = serde_json::to_value(stats).unwrap();
     assert_eq!(json["memory"]["hits"], 1);
     assert_eq!(json["memory"]["unit"], "bytes");
     assert_eq!(json["memory"]["departures"]["over_quota"], 0);
