@@ -13,9 +13,10 @@ mod memory;
 mod options;
 mod stats;
 mod threads;
+mod weigh;
 
 pub use clock::Clock;
-pub use codec::{Codec, Postcard};
+pub use codec::{Codec, Floats, Json, Postcard, Raw};
 pub use compressed::Compressed;
 pub use error::{BoxError, Error, ErrorKind};
 pub use key::Key;
