@@ -5,11 +5,19 @@
 //! The tier knows keys, values, weights, deadlines; nothing of loading, tags, codecs or other tiers.
 
 mod departed;
+mod epochs;
+mod grace;
+mod index;
+mod policy;
+mod shard;
+mod slots;
 mod tier;
+mod wheel;
 
 pub(crate) use departed::Departed;
 pub use departed::Reason;
-pub(crate) use tier::{Epochs, NewEntry, Tier, TierOptions};
+pub(crate) use epochs::Epochs;
+pub(crate) use tier::{NewEntry, Tier, TierOptions};
 
 /// How much the memory tier may hold: its budget and its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]

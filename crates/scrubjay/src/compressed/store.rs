@@ -75,8 +75,8 @@ pub(crate) struct Encoded {
 
 /// Entries that an insert, a resize or a clear took out. Dropping it frees them: do that outside of locks.
 #[must_use]
-pub(crate) struct Left {
-    _departed: Departed<Blob, ()>,
+pub(crate) struct Left<'a> {
+    _departed: Departed<'a, Blob, ()>,
 }
 
 /// The bytes of an entry. Equal and hashed by the key that lies in them.
@@ -182,7 +182,7 @@ impl CompressedTier {
     }
 
     /// Stores the entry in place of the one that was there, and makes room. Drop the result outside of locks.
-    pub(crate) fn insert(&self, encoded: Encoded) -> Left {
+    pub(crate) fn insert(&self, encoded: Encoded) -> Left<'_> {
         let Encoded { blob, deadline_ms, cost, is_packed } = encoded;
         self.counters.one(Count::Inserted);
         self.counters.add(Count::Packed, u64::from(is_packed));
@@ -292,17 +292,17 @@ impl CompressedTier {
     }
 
     /// Takes everything out. Drop the result outside of locks.
-    pub(crate) fn clear(&self) -> Left {
+    pub(crate) fn clear(&self) -> Left<'_> {
         self.left(self.tier.clear())
     }
 
     /// Takes out what has expired, `entries_max` at most.
-    pub(crate) fn expire(&self, entries_max: usize) -> Left {
+    pub(crate) fn expire(&self, entries_max: usize) -> Left<'_> {
         self.left(self.tier.expire(entries_max))
     }
 
     /// Changes the budget, and evicts down to it.
-    pub(crate) fn resize(&self, bytes: u64) -> Left {
+    pub(crate) fn resize(&self, bytes: u64) -> Left<'_> {
         self.left(self.tier.resize(bytes))
     }
 
@@ -356,7 +356,7 @@ impl CompressedTier {
         }
     }
 
-    fn left(&self, departed: Departed<Blob, ()>) -> Left {
+    fn left<'a>(&self, departed: Departed<'a, Blob, ()>) -> Left<'a> {
         departed.each(|leaver| match leaver.reason {
             Reason::Evicted | Reason::OverQuota => self.counters.one(Count::Evicted),
             Reason::Expired => self.counters.one(Count::Expired),

@@ -3,7 +3,8 @@
 //! Invariant: nothing in here is found by any read any more. Keys and values are dropped when this is, outside of
 //! every lock of the tier, or later, when the last reader that saw them is gone.
 
-use std::sync::Arc;
+use super::tier::Tier;
+use smallvec::SmallVec;
 
 /// Why an entry left.
 #[non_exhaustive]
@@ -21,9 +22,20 @@ pub enum Reason {
     OverQuota,
 }
 
+/// A slot that has left the index of a shard, and what is known of that.
+#[derive(Debug)]
+pub(super) struct Leave {
+    pub(super) slot: u32,
+    pub(super) shard: u32,
+    pub(super) reason: Reason,
+    pub(super) epoch: u64,
+}
+
 /// Entries that have left, with the reason of each.
-pub(crate) struct Departed<K, V> {
-    pub(super) entries: Vec<(Arc<super::tier::Entry<K, V>>, Reason, u64)>,
+#[must_use = "what left is told to nobody else"]
+pub(crate) struct Departed<'a, K, V> {
+    tier: &'a Tier<K, V>,
+    leaves: SmallVec<[Leave; 2]>,
 }
 
 /// One entry that has left.
@@ -38,16 +50,39 @@ pub(crate) struct Leaver<'a, K, V> {
     pub(crate) weight: u32,
 }
 
-impl<K, V> Departed<K, V> {
+impl<'a, K, V> Departed<'a, K, V> {
+    pub(super) fn new(tier: &'a Tier<K, V>) -> Departed<'a, K, V> {
+        Departed { tier, leaves: SmallVec::new() }
+    }
+
+    /// Adds what left a shard.
+    pub(super) fn add(&mut self, shard: u32, leaves: impl IntoIterator<Item = Leave>) {
+        self.leaves.extend(leaves.into_iter().map(|leave| Leave { shard, ..leave }));
+    }
+
+    /// Shows each of them.
     pub(crate) fn each(&self, mut f: impl FnMut(Leaver<'_, K, V>)) {
-        for (entry, reason, epoch) in &self.entries {
-            let (key, value) = (&entry.key, &entry.value);
-            let (deadline_ms, weight) = (entry.deadline_ms, entry.weight);
-            f(Leaver { key, value, reason: *reason, epoch: *epoch, deadline_ms, weight });
+        for leave in &self.leaves {
+            f(self.tier.shard(leave.shard).of_leave(leave));
         }
     }
 
+    /// Whether nothing left, or nobody wants to see.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.leaves.is_empty()
+    }
+}
+
+impl<K, V> Drop for Departed<'_, K, V> {
+    fn drop(&mut self) {
+        let mut leaves = std::mem::take(&mut self.leaves);
+        // Most often there is one, or all are of one shard.
+        leaves.sort_unstable_by_key(|leave| leave.shard);
+        let mut leaves = leaves.into_iter().peekable();
+        while let Some(first) = leaves.next() {
+            let shard = first.shard;
+            let rest = std::iter::from_fn(|| leaves.next_if(|leave| leave.shard == shard));
+            self.tier.retire(shard, std::iter::once(first).chain(rest));
+        }
     }
 }

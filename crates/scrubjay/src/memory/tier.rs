@@ -1,45 +1,29 @@
-//! The way into the memory tier. For now a map behind a lock: the real one comes under the same interface.
+//! The way into the memory tier: chooses the shard, and does what concerns more than one.
+//!
+//! The budget is cut evenly among the shards. A shard that must hold an entry of more than a quarter of its share borrows from
+//! the others, so the sum of the shares is always the budget.
 
-use super::departed::Leaver;
-use super::{Budget, Departed, Memory, Reason};
+use super::departed::{Departed, Leaver};
+use super::epochs::Epochs;
+use super::grace;
+use super::index::Parts;
+use super::policy;
+use super::shard::{Leaves, Partition, Shard, Surroundings};
+use super::slots::Slot;
+use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
-use parking_lot::Mutex;
 use std::borrow::Borrow;
-use std::collections::{HashMap, VecDeque};
-use std::hash::Hash;
+use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A counter per stripe of keys, which every invalidation of one of its keys raises. Who holds a value that it read
-/// earlier compares: the same number, and no invalidation came between.
-#[derive(Debug)]
-pub(crate) struct Epochs {
-    stripes: Box<[AtomicU64]>,
-}
+/// A shard gets at least this much of a budget, in entries or in bytes: smaller ones evict worse.
+const SHARD_ENTRIES_MIN: u64 = 1024;
+const SHARD_BYTES_MIN: u64 = 512 << 10;
+const SHARDS_MAX: u64 = 1024;
 
-impl Epochs {
-    pub(crate) fn new(stripes: usize) -> Epochs {
-        Epochs { stripes: (0..stripes.next_power_of_two()).map(|_| AtomicU64::new(0)).collect() }
-    }
-
-    /// The stripe of a key, by its hash in the memory tier.
-    pub(crate) fn stripe(&self, hash: u64) -> usize {
-        usize::try_from(hash & 0xffff_ffff).unwrap_or(0) & (self.stripes.len() - 1)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.stripes.len()
-    }
-
-    pub(crate) fn get(&self, stripe: usize) -> u64 {
-        self.stripes[stripe].load(Ordering::Acquire)
-    }
-
-    /// Called after the key left the memory tier, while its stripe is locked.
-    pub(crate) fn raise(&self, stripe: usize) {
-        self.stripes[stripe].fetch_add(1, Ordering::AcqRel);
-    }
-}
+/// How many keys `get_many` looks ahead at once: the processor has about 24 fetches under way.
+const GROUP: usize = 16;
 
 /// What a tier is made of.
 pub(crate) struct TierOptions {
@@ -65,50 +49,59 @@ pub(crate) struct NewEntry<K, V> {
     pub(crate) partition: u16,
 }
 
-pub(crate) struct Entry<K, V> {
-    pub(super) key: K,
-    pub(super) value: V,
-    pub(super) weight: u32,
-    pub(super) deadline_ms: u64,
-    partition: u16,
-}
-
+/// Typed entries, bounded by weight.
 pub(crate) struct Tier<K, V> {
+    shards: Box<[Shard<K, V>]>,
+    shard_mask: usize,
     hasher: ahash::RandomState,
-    clock: Clock,
-    epochs: Option<Arc<Epochs>>,
-    map: Mutex<Map<K, V>>,
-}
-
-struct Map<K, V> {
-    capacity: u64,
-    weight: u64,
-    entries: HashMap<u64, Vec<Arc<Entry<K, V>>>>,
-    order: VecDeque<Arc<Entry<K, V>>>,
-    quotas: Vec<u64>,
+    around: Surroundings,
+    /// Where the search for a victim of a partition over its quota begins next.
+    cursor: AtomicU32,
 }
 
 impl<K: Hash + Eq, V> Tier<K, V> {
     pub(crate) fn new(options: TierOptions) -> Tier<K, V> {
-        let (Budget::Bytes(capacity) | Budget::Entries(capacity)) = options.memory.budget;
-        let quotas = options.memory.partitions.iter().map(|(_, quota)| *quota).collect();
-        let map = Map { capacity, weight: 0, entries: HashMap::new(), order: VecDeque::new(), quotas };
-        let hasher = ahash::RandomState::new();
-        Tier { hasher, clock: options.clock, epochs: options.epochs, map: Mutex::new(map) }
+        grace::prepare();
+        let TierOptions { memory, clock, epochs, is_watched } = options;
+        let (Budget::Bytes(capacity) | Budget::Entries(capacity)) = memory.budget;
+        let counts_bytes = matches!(memory.budget, Budget::Bytes(_));
+        let quotas = std::iter::once(capacity).chain(memory.partitions.iter().map(|(_, quota)| *quota));
+        let partitions: Box<[Partition]> = quotas.map(|quota| Partition { quota, weight: AtomicU64::new(0) }).collect();
+        let count = shard_count(&memory);
+        let shards: Box<[Shard<K, V>]> =
+            shares(capacity, count).map(|share| Shard::new(share, partitions.len())).collect();
+        Tier {
+            shard_mask: shards.len() - 1,
+            shards,
+            hasher: ahash::RandomState::new(),
+            around: Surroundings {
+                clock,
+                epochs,
+                is_watched,
+                capacity: AtomicU64::new(capacity),
+                counts_bytes,
+                partitions,
+            },
+            cursor: AtomicU32::new(0),
+        }
     }
 
     /// The hash by which every other call finds the key.
+    #[inline]
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
         self.hasher.hash_one(key)
     }
 
     /// Shows the entry of `key` to `f`, and counts as a touch. `f` runs while readers hold memory back: keep it short.
+    #[inline]
     pub(crate) fn get<Q, R>(&self, hash: u64, key: &Q, f: impl FnOnce(&K, &V) -> R) -> Option<R>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        self.peek(hash, key, f)
+        let pin = grace::pin();
+        let (key, value) = self.home(hash).1.find(&self.around, &pin, Parts::of(hash), key, true)?;
+        Some(f(key, value))
     }
 
     /// The same without a touch.
@@ -117,198 +110,205 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let entry = {
-            let map = self.map.lock();
-            let entry = map.entries.get(&hash)?.iter().find(|entry| entry.key.borrow() == key)?;
-            Arc::clone(entry)
-        };
-        (!self.clock.is_past(entry.deadline_ms)).then(|| f(&entry.key, &entry.value))
+        let pin = grace::pin();
+        let (key, value) = self.home(hash).1.find(&self.around, &pin, Parts::of(hash), key, false)?;
+        Some(f(key, value))
     }
 
-    /// Shows the entry of each key to `f` with the key's index, as so many [`get`](Tier::get)s would, but looks ahead.
+    /// Shows the entry of each key to `f` with the key's index, as so many [`get`](Tier::get)s would, but fetches the lines
+    /// of a group of keys before it looks at the first.
     pub(crate) fn get_many(&self, keys: &[K], mut f: impl FnMut(usize, &K, &V)) {
-        for (index, key) in keys.iter().enumerate() {
-            let _ = self.get(self.hash(key), key, |key, value| f(index, key, value));
+        for (group, keys) in keys.chunks(GROUP).enumerate() {
+            let pin = grace::pin();
+            let mut hashes = [0; GROUP];
+            for (hash, key) in hashes.iter_mut().zip(keys) {
+                *hash = self.hash(key);
+                self.home(*hash).1.fetch_bucket(&pin, Parts::of(*hash));
+            }
+            for hash in &hashes[..keys.len()] {
+                self.home(*hash).1.fetch_entry(&pin, Parts::of(*hash));
+            }
+            for (index, (hash, key)) in hashes.iter().zip(keys).enumerate() {
+                if let Some((key, value)) = self.home(*hash).1.find(&self.around, &pin, Parts::of(*hash), key, true) {
+                    f(group * GROUP + index, key, value);
+                }
+            }
         }
     }
 
     /// Stores the entry, in place of the one that was there, and makes room.
-    #[must_use]
-    pub(crate) fn insert(&self, hash: u64, new: NewEntry<K, V>) -> Departed<K, V> {
-        let mut map = self.map.lock();
-        self.store(&mut map, hash, new)
+    pub(crate) fn insert(&self, hash: u64, new: NewEntry<K, V>) -> Departed<'_, K, V> {
+        let mut departed = Departed::new(self);
+        let partition = new.partition;
+        let (number, shard) = self.home(hash);
+        let mut leaves = Leaves::new();
+        let debt = shard.insert(&self.around, Parts::of(hash), new, &mut leaves);
+        departed.add(number, leaves);
+        self.repay(number, debt, &mut departed);
+        self.keep_quota(partition, &mut departed);
+        departed
     }
 
     /// Shows to `make` what is there (`None`: nothing, or expired), stores what it returns in its place, and makes room;
-    /// all under the shard's lock, so no other write comes between. `make` must not call back; if it panics or returns
-    /// `None`, everything stays as it was.
-    #[must_use]
+    /// all under the shard's lock, so no other write comes between. `make` must not write to this tier; if it panics or
+    /// returns `None`, everything stays as it was.
     pub(crate) fn upsert<Q>(
         &self,
         hash: u64,
         key: &Q,
         make: impl FnOnce(Option<Leaver<'_, K, V>>) -> Option<NewEntry<K, V>>,
-    ) -> Option<Departed<K, V>>
+    ) -> Option<Departed<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let mut map = self.map.lock();
-        let bucket = map.entries.get(&hash).map_or(&[][..], Vec::as_slice);
-        let entry = bucket.iter().find(|entry| entry.key.borrow() == key);
-        let old = entry.filter(|entry| !self.clock.is_past(entry.deadline_ms)).map(|entry| Leaver {
-            key: &entry.key,
-            value: &entry.value,
-            reason: Reason::Replaced,
-            epoch: 0,
-            deadline_ms: entry.deadline_ms,
-            weight: entry.weight,
-        });
-        let new = make(old)?;
-        Some(self.store(&mut map, hash, new))
+        let mut departed = Departed::new(self);
+        let (number, shard) = self.home(hash);
+        let mut leaves = Leaves::new();
+        let (partition, debt) = shard.upsert(&self.around, Parts::of(hash), key, make, &mut leaves)?;
+        departed.add(number, leaves);
+        self.repay(number, debt, &mut departed);
+        self.keep_quota(partition, &mut departed);
+        Some(departed)
     }
 
     /// Takes the entry out. `is_wanted` is asked first, under the shard's lock: it must not call back.
-    #[must_use]
     pub(crate) fn remove_if<Q>(
         &self,
         hash: u64,
         key: &Q,
         reason: Reason,
         is_wanted: impl FnOnce(&V) -> bool,
-    ) -> Option<Departed<K, V>>
+    ) -> Option<Departed<'_, K, V>>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let mut map = self.map.lock();
-        let entry = map.entries.get(&hash)?.iter().find(|entry| entry.key.borrow() == key)?;
-        if !is_wanted(&entry.value) {
-            return None;
-        }
-        Some(self.take(&mut map, hash, key, reason))
+        let (number, shard) = self.home(hash);
+        let leave = shard.remove_if(&self.around, Parts::of(hash), key, reason, is_wanted)?;
+        let mut departed = Departed::new(self);
+        departed.add(number, [leave]);
+        Some(departed)
     }
 
     /// Shows every entry that is not expired, in no order, a shard at a time; what comes or goes meanwhile may be seen or
-    /// not.
+    /// not. Holds memory back while it runs.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&K, &V)) {
-        let entries: Vec<_> = self.map.lock().entries.values().flatten().cloned().collect();
-        for entry in entries.iter().filter(|entry| !self.clock.is_past(entry.deadline_ms)) {
-            f(&entry.key, &entry.value);
+        for shard in &self.shards {
+            shard.for_each(&self.around, &grace::pin(), &mut f);
         }
     }
 
     /// Takes out every entry.
-    #[must_use]
-    pub(crate) fn clear(&self) -> Departed<K, V> {
-        let mut map = self.map.lock();
-        let entries: Vec<_> =
-            map.entries.drain().flat_map(|(hash, entries)| entries.into_iter().map(move |e| (hash, e))).collect();
-        map.order.clear();
-        map.weight = 0;
-        Departed { entries: entries.into_iter().map(|(hash, e)| (e, Reason::Removed, self.epoch(hash))).collect() }
+    pub(crate) fn clear(&self) -> Departed<'_, K, V> {
+        self.of_every_shard(|shard, leaves| shard.clear(&self.around, leaves))
     }
 
-    /// Takes out what has expired, as the timer wheel has it, `entries_max` at most. Inserts do a little of this on their own.
-    #[must_use]
-    pub(crate) fn expire(&self, entries_max: usize) -> Departed<K, V> {
-        let mut map = self.map.lock();
-        let past: Vec<_> = map
-            .entries
-            .iter()
-            .flat_map(|(hash, entries)| entries.iter().map(|e| (*hash, Arc::clone(e))))
-            .filter(|(_, entry)| self.clock.is_past(entry.deadline_ms))
-            .take(entries_max)
-            .collect();
-        let mut departed = Departed { entries: Vec::new() };
-        for (hash, entry) in past {
-            departed.entries.extend(self.take(&mut map, hash, &entry.key, Reason::Expired).entries);
-        }
-        departed
+    /// Takes out what has expired, as the timer wheel has it, `entries_max` of each shard at most. Inserts do a little of
+    /// this on their own.
+    pub(crate) fn expire(&self, entries_max: usize) -> Departed<'_, K, V> {
+        self.of_every_shard(|shard, leaves| shard.expire(&self.around, entries_max, leaves))
     }
 
     /// Changes the budget, and evicts down to it.
-    #[must_use]
-    pub(crate) fn resize(&self, capacity: u64) -> Departed<K, V> {
-        let mut map = self.map.lock();
-        map.capacity = capacity;
-        let mut departed = Departed { entries: Vec::new() };
-        self.make_room(&mut map, &mut departed);
-        departed
+    pub(crate) fn resize(&self, capacity: u64) -> Departed<'_, K, V> {
+        self.around.capacity.store(capacity, Ordering::Relaxed);
+        let mut shares = shares(capacity, self.shards.len());
+        self.of_every_shard(|shard, leaves| shard.set_capacity(&self.around, shares.next().unwrap_or(0), leaves))
     }
 
     /// The budget.
     pub(crate) fn capacity(&self) -> u64 {
-        self.map.lock().capacity
+        self.around.capacity.load(Ordering::Relaxed)
     }
 
     /// What the entries weigh.
     pub(crate) fn weight(&self) -> u64 {
-        self.map.lock().weight
+        self.shards.iter().map(Shard::weight).sum()
     }
 
     /// Entries, expired ones that were not collected yet among them.
     pub(crate) fn len(&self) -> usize {
-        self.map.lock().entries.values().map(Vec::len).sum()
+        self.shards.iter().map(Shard::len).sum()
     }
 
-    /// Bytes that an entry takes in the tier besides what key and value hold outside of themselves.
+    /// Bytes that an entry takes in the tier besides what key and value hold outside of themselves: its slot, its place in
+    /// the index at the usual load, and what the policy remembers of it.
     pub(crate) fn entry_bytes() -> usize {
-        size_of::<Entry<K, V>>() + 24
+        size_of::<Slot<K, V>>() + super::index::BYTES_PER_ENTRY + policy::BYTES_PER_ENTRY
     }
 
-    fn epoch(&self, hash: u64) -> u64 {
-        self.epochs.as_ref().map_or(0, |epochs| epochs.get(epochs.stripe(hash)))
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "masked")]
+    fn home(&self, hash: u64) -> (u32, &Shard<K, V>) {
+        let number = (hash >> 40) as usize & self.shard_mask;
+        (number as u32, &self.shards[number])
     }
 
-    fn store(&self, map: &mut Map<K, V>, hash: u64, new: NewEntry<K, V>) -> Departed<K, V> {
-        let NewEntry { key, value, weight, deadline_ms, partition, .. } = new;
-        let entry = Arc::new(Entry { key, value, weight, deadline_ms, partition });
-        let mut departed = self.take(map, hash, &entry.key, Reason::Replaced);
-        map.weight += u64::from(weight);
-        map.entries.entry(hash).or_default().push(Arc::clone(&entry));
-        map.order.push_back(entry);
-        self.make_room(map, &mut departed);
-        self.keep_quota(map, partition, &mut departed);
-        departed
-    }
-
-    fn make_room(&self, map: &mut Map<K, V>, departed: &mut Departed<K, V>) {
-        while map.weight > map.capacity {
-            let Some(victim) = map.order.front().cloned() else { break };
-            let left = self.take(map, self.hash(&victim.key), &victim.key, Reason::Evicted);
-            departed.entries.extend(left.entries);
-        }
-    }
-
-    fn keep_quota(&self, map: &mut Map<K, V>, partition: u16, departed: &mut Departed<K, V>) {
-        let Some(index) = partition.checked_sub(1) else { return };
-        loop {
-            let of_partition = || map.order.iter().filter(|entry| entry.partition == partition);
-            let weight: u64 = of_partition().map(|entry| u64::from(entry.weight)).sum();
-            let victim = of_partition().next().filter(|_| weight > map.quotas[usize::from(index)]).cloned();
-            let Some(victim) = victim else { return };
-            let left = self.take(map, self.hash(&victim.key), &victim.key, Reason::OverQuota);
-            departed.entries.extend(left.entries);
-        }
-    }
-
-    fn take<Q>(&self, map: &mut Map<K, V>, hash: u64, key: &Q, reason: Reason) -> Departed<K, V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let mut departed = Departed { entries: Vec::new() };
-        let Some(bucket) = map.entries.get_mut(&hash) else { return departed };
-        if let Some(index) = bucket.iter().position(|entry| entry.key.borrow() == key) {
-            let entry = bucket.swap_remove(index);
-            if bucket.is_empty() {
-                map.entries.remove(&hash);
+    /// The other shards lend what one took beyond its share; what they do not have it gives back.
+    fn repay(&self, number: u32, mut debt: u64, departed: &mut Departed<'_, K, V>) {
+        let count = self.shards.len();
+        for step in 1..=count {
+            if debt == 0 {
+                return;
             }
-            map.weight -= u64::from(entry.weight);
-            map.order.retain(|other| !Arc::ptr_eq(other, &entry));
-            departed.entries.push((entry, reason, self.epoch(hash)));
+            let other = (number as usize + step) & self.shard_mask;
+            let part = debt.div_ceil((count - step).max(1) as u64);
+            let mut leaves = Leaves::new();
+            debt -= self.shards[other].lend(&self.around, part, &mut leaves);
+            departed.add(u32::try_from(other).unwrap_or(0), leaves);
+        }
+    }
+
+    /// Evicts entries of a partition, of one shard after another, until it is within its quota.
+    fn keep_quota(&self, partition: u16, departed: &mut Departed<'_, K, V>) {
+        let partition = usize::from(partition);
+        let mut empty = 0;
+        while partition > 0 && self.around.partitions[partition].is_over() && empty < self.shards.len() {
+            let number = self.cursor.fetch_add(1, Ordering::Relaxed) as usize & self.shard_mask;
+            let mut leaves = Leaves::new();
+            let found = self.shards[number].evict_of(&self.around, partition, &mut leaves);
+            empty = if found { 0 } else { empty + 1 };
+            departed.add(u32::try_from(number).unwrap_or(0), leaves);
+        }
+    }
+
+    fn of_every_shard(&self, mut f: impl FnMut(&Shard<K, V>, &mut Leaves)) -> Departed<'_, K, V> {
+        let mut departed = Departed::new(self);
+        for (number, shard) in (0..).zip(&self.shards) {
+            let mut leaves = Leaves::new();
+            f(shard, &mut leaves);
+            departed.add(number, leaves);
         }
         departed
     }
+}
+
+impl<K, V> Tier<K, V> {
+    pub(super) fn shard(&self, number: u32) -> &Shard<K, V> {
+        &self.shards[number as usize]
+    }
+
+    pub(super) fn retire(&self, number: u32, leaves: impl Iterator<Item = super::departed::Leave>) {
+        self.shard(number).retire(&self.around, leaves);
+    }
+}
+
+/// As many shards as writers on all cores want, but none too small to evict well; a power of two.
+fn shard_count(memory: &Memory) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let wanted = memory.shards.unwrap_or(cores * 4).max(1) as u64;
+    let fitting = match memory.budget {
+        Budget::Bytes(bytes) => bytes / SHARD_BYTES_MIN,
+        Budget::Entries(entries) => entries / SHARD_ENTRIES_MIN,
+    };
+    let count = wanted.min(SHARDS_MAX).next_power_of_two().min(fitting.max(1));
+    // The largest power of two that is not above.
+    1 << usize::try_from(count.ilog2()).unwrap_or(0)
+}
+
+/// The budget cut evenly, to the last unit.
+fn shares(capacity: u64, count: usize) -> impl Iterator<Item = u64> {
+    let count = count as u64;
+    (0..count).map(move |number| capacity / count + u64::from(number < capacity % count))
 }

@@ -1,0 +1,233 @@
+//! Grace periods: when memory that readers without locks may still look at can be used again.
+//!
+//! **Idea.** A reader raises the count in a record of its own thread before it reads (odd: reading) and once more after
+//! (even: not). Nobody else writes that record, so reading costs no shared write. A writer first takes an entry out of
+//! everything by which it can be found, then notes which records are odd ([`Grace::begin`]). Once each of those counts has
+//! changed, nobody who could have found the entry still reads it ([`Grace::is_over`]).
+//!
+//! **Why it holds.** A reader must not look before its count is seen, and stores and later loads may change places. A fence
+//! on both sides forbids that, and the reader's would cost more than the rest of it. Linux lets the writer pay for both
+//! (`membarrier`: every running thread of the process passes a full fence before the call returns; 0.3 us, or some us
+//! when others run), so the reader keeps only the compiler from reordering. Where the call is missing, both fence.
+//! After the writer's fence, either the writer sees an odd count, or the reader that raised it afterwards sees the entry gone.
+//!
+//! **Awkward cases.** A pin inside of a pin (a value's `Clone` that reads a cache) leaves the count alone. A thread that has
+//! lost its thread-locals takes a record for one read. Records are reused after their thread, never freed.
+//!
+//! **Limits.** A reader that stalls inside of a read holds back what left meanwhile; the shard bounds how much that may be.
+//! Source: the idea of userspace RCU (Desnoyers et al., "User-level implementations of read-copy update", 2012).
+
+#![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, compiler_fence, fence};
+
+use crossbeam_utils::CachePadded;
+use smallvec::SmallVec;
+use std::cell::Cell;
+use std::marker::PhantomData;
+
+/// What one thread says about itself.
+#[derive(Debug, Default)]
+struct Record {
+    /// Odd while the thread reads.
+    count: AtomicU64,
+    is_taken: AtomicBool,
+}
+
+/// Records come in blocks that are never freed.
+#[derive(Default)]
+struct Block {
+    records: [CachePadded<Record>; 32],
+    next: OnceLock<Box<Block>>,
+}
+
+static FIRST: OnceLock<Block> = OnceLock::new();
+
+/// Whether readers must fence for themselves.
+static READERS_FENCE: AtomicBool = AtomicBool::new(true);
+
+thread_local! {
+    static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    static RELEASE: Release = const { Release };
+}
+
+/// Gives the thread's record back when the thread ends.
+struct Release;
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        if let Some(record) = RECORD.take() {
+            record.is_taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// Asks the system, once, whether writers can fence for readers. To be called before any memory is shared.
+pub(super) fn prepare() {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    ONCE.get_or_init(|| READERS_FENCE.store(!membarrier::register(), Ordering::SeqCst));
+}
+
+#[cfg(all(target_os = "linux", not(miri)))]
+mod membarrier {
+    use rustix::thread::{MembarrierCommand, membarrier};
+
+    pub(super) fn register() -> bool {
+        membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+    }
+
+    pub(super) fn run() -> bool {
+        membarrier(MembarrierCommand::PrivateExpedited).is_ok()
+    }
+}
+
+#[cfg(not(all(target_os = "linux", not(miri))))]
+mod membarrier {
+    pub(super) fn register() -> bool {
+        false
+    }
+
+    pub(super) fn run() -> bool {
+        false
+    }
+}
+
+/// While it lives, nothing that its thread may have found is given to anybody else.
+#[derive(Debug)]
+pub(super) struct Pin {
+    record: Option<&'static Record>,
+    is_borrowed: bool,
+    /// The record is this thread's: a pin must not leave it.
+    _not_send: PhantomData<*const ()>,
+}
+
+/// Begins a read. A few nanoseconds, no shared write.
+#[inline]
+pub(super) fn pin() -> Pin {
+    let (record, is_borrowed) = match RECORD.get() {
+        Some(record) => (record, false),
+        None => register(),
+    };
+    let count = record.count.load(Ordering::Relaxed);
+    if count & 1 == 1 {
+        return Pin { record: None, is_borrowed, _not_send: PhantomData };
+    }
+    record.count.store(count + 1, Ordering::Relaxed);
+    if READERS_FENCE.load(Ordering::Relaxed) {
+        fence(Ordering::SeqCst);
+    } else {
+        compiler_fence(Ordering::SeqCst);
+    }
+    Pin { record: Some(record), is_borrowed, _not_send: PhantomData }
+}
+
+impl Drop for Pin {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(record) = self.record {
+            record.count.store(record.count.load(Ordering::Relaxed) + 1, Ordering::Release);
+            if self.is_borrowed {
+                record.is_taken.store(false, Ordering::Release);
+            }
+        }
+    }
+}
+
+#[cold]
+fn register() -> (&'static Record, bool) {
+    let mut block = FIRST.get_or_init(Block::default);
+    let record: &'static Record = 'found: loop {
+        for record in &block.records {
+            let free = record.is_taken.compare_exchange(false, true, Ordering::AcqRel, Ordering::Relaxed);
+            if free.is_ok() {
+                break 'found record;
+            }
+        }
+        block = block.next.get_or_init(Box::default);
+    };
+    // A thread whose locals are gone cannot give its record back at its end, so it does after this one read.
+    let is_borrowed = RELEASE.try_with(|_| ()).is_err();
+    if !is_borrowed {
+        RECORD.set(Some(record));
+    }
+    (record, is_borrowed)
+}
+
+/// Whether this thread is inside of a read.
+pub(super) fn is_pinned() -> bool {
+    RECORD.get().is_some_and(|record| record.count.load(Ordering::Relaxed) & 1 == 1)
+}
+
+/// The reads that were under way at one moment.
+#[derive(Debug)]
+pub(super) struct Grace {
+    readers: SmallVec<[(&'static Record, u64); 2]>,
+}
+
+impl Grace {
+    /// Notes who reads now. What was unlinked before this call can be seen by nobody else later.
+    pub(super) fn begin() -> Grace {
+        if READERS_FENCE.load(Ordering::Relaxed) || !membarrier::run() {
+            fence(Ordering::SeqCst);
+        }
+        let mut readers = SmallVec::new();
+        let mut block = FIRST.get();
+        while let Some(here) = block {
+            for record in &here.records {
+                let count = record.count.load(Ordering::Acquire);
+                if count & 1 == 1 {
+                    readers.push((&**record, count));
+                }
+            }
+            block = here.next.get().map(|next| &**next);
+        }
+        Grace { readers }
+    }
+
+    /// Whether each of them has ended. Once over, always over.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.readers.retain(|(record, count)| record.count.load(Ordering::Acquire) == *count);
+        self.readers.is_empty()
+    }
+}
+
+/// A pointer that readers follow without a lock, and that its one writer replaces.
+///
+/// **Invariant:** it points into an `Arc` of which this owns one count.
+pub(super) struct Published<T> {
+    pointer: AtomicPtr<T>,
+}
+
+impl<T> Published<T> {
+    pub(super) fn new(value: Arc<T>) -> Published<T> {
+        Published { pointer: AtomicPtr::new(Arc::into_raw(value).cast_mut()) }
+    }
+
+    #[inline]
+    pub(super) fn load<'a>(&self, _pin: &'a Pin) -> &'a T {
+        let pointer = self.pointer.load(Ordering::Acquire);
+        // SAFETY: the pointer came from `Arc::into_raw`, and the count that it stands for is given back only by who
+        // got it from `replace`, after a grace period that began after the replacement (its contract): not before this pin ends.
+        unsafe { &*pointer }
+    }
+
+    /// Publishes `value`; the one before must be kept until a [`Grace`] begun after this call is over.
+    #[must_use]
+    pub(super) fn replace(&self, value: Arc<T>) -> Arc<T> {
+        let old = self.pointer.swap(Arc::into_raw(value).cast_mut(), Ordering::AcqRel);
+        // SAFETY: the pointer came from `Arc::into_raw`, and its count passes to the caller.
+        unsafe { Arc::from_raw(old) }
+    }
+}
+
+impl<T> Drop for Published<T> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `Arc::into_raw`; with `&mut self` nobody reads, and its count ends here.
+        drop(unsafe { Arc::from_raw(*self.pointer.get_mut()) });
+    }
+}

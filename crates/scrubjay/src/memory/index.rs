@@ -1,0 +1,249 @@
+//! Where the entries of a shard are: a table of one-byte tags and 32-bit slot numbers, read without a lock.
+//!
+//! ```text
+//! bucket (64 bytes, one cache line)
+//! +---------------------+-----------------+-------------------------+------------+
+//! | tags 0..8 (8 x 8)   | tags 8..12      | slots 0..12 (12 x 32)   | passed: 32 |
+//! +---------------------+-----------------+-------------------------+------------+
+//! tag 0: the place is free. passed: entries whose search goes beyond this bucket
+//! ```
+//!
+//! The home bucket of a hash is its share of the table (`hash * buckets >> 32`), so a table may have any number of buckets,
+//! and a larger one keeps the order. A full bucket passes on to the next. A search ends at the first bucket that
+//! nobody passed.
+//!
+//! **Invariants.** An entry stays in its place for as long as it lives in this table, so a reader who walks while others
+//! insert and remove misses a key only if there was a moment during the walk at which the key was absent. One writer at a
+//! time (the shard's lock); readers at any time. A tag and its slot may be read from different moments: the reader compares
+//! the key.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Places in a bucket.
+pub(super) const PLACES: usize = 12;
+
+/// The smallest tag. 0 is a free place, 1 might be taken for one.
+const TAG_MIN: u8 = 2;
+
+/// Bytes that an entry takes in a table, at the usual load of two thirds.
+pub(super) const BYTES_PER_ENTRY: usize = 64 * 3 / 2 / PLACES;
+
+const LOW: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x8080_8080_8080_8080;
+
+/// One cache line of the table.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub(super) struct Bucket {
+    tags: AtomicU64,
+    tags_more: AtomicU32,
+    slots: [AtomicU32; PLACES],
+    passed: AtomicU32,
+}
+
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// A table of a fixed number of buckets.
+#[derive(Debug)]
+pub(super) struct Table {
+    buckets: Box<[Bucket]>,
+}
+
+/// The two parts of a hash that a table uses: `home` chooses the bucket, `tag` the place. `home` is what an entry keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Parts {
+    pub(super) home: u32,
+    pub(super) tag: u8,
+}
+
+impl Parts {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a hash is cut into parts")]
+    pub(super) fn of(hash: u64) -> Parts {
+        Parts { home: hash as u32, tag: ((hash >> 32) as u8).max(TAG_MIN) }
+    }
+}
+
+/// A place: the bucket and the number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    bucket: usize,
+    place: usize,
+}
+
+impl Bucket {
+    /// The places whose tag may be `tag`, as a mask for [`places`]; a false one now and then, but for tag 0 never.
+    #[inline]
+    fn matches(&self, tag: u8) -> u64 {
+        let pattern = LOW * u64::from(tag);
+        let first = zero_bytes(self.tags.load(Ordering::Acquire) ^ pattern);
+        let more = (u64::from(self.tags_more.load(Ordering::Acquire)) ^ pattern) | 0xffff_ffff_0000_0000;
+        first >> 7 | zero_bytes(more) >> 3
+    }
+
+    fn tag(&self, place: usize) -> u8 {
+        let all =
+            u128::from(self.tags.load(Ordering::Acquire)) | u128::from(self.tags_more.load(Ordering::Acquire)) << 64;
+        all.to_le_bytes()[place]
+    }
+
+    fn for_each(&self, mut f: impl FnMut(u8, u32)) {
+        for place in 0..PLACES {
+            let tag = self.tag(place);
+            if tag != 0 {
+                f(tag, self.slots[place].load(Ordering::Acquire));
+            }
+        }
+    }
+
+    /// Readers that see the tag see the slot's number, and through that the entry, as they were before this call.
+    fn set_tag(&self, place: usize, tag: u8) {
+        if place < 8 {
+            let mut bytes = self.tags.load(Ordering::Relaxed).to_le_bytes();
+            bytes[place] = tag;
+            self.tags.store(u64::from_le_bytes(bytes), Ordering::Release);
+        } else {
+            let mut bytes = self.tags_more.load(Ordering::Relaxed).to_le_bytes();
+            bytes[place - 8] = tag;
+            self.tags_more.store(u32::from_le_bytes(bytes), Ordering::Release);
+        }
+    }
+}
+
+/// The places of a mask: those below 8 have the lowest bit of their byte, the others the fifth.
+#[inline]
+fn places(mut mask: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let bit = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (bit < 64).then(|| bit / 8 + (bit & 4) * 2)
+    })
+}
+
+/// The high bit of each byte that is zero; a byte of 1 above a zero byte may be taken for zero too. No tag is 1.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(LOW) & !word & HIGH
+}
+
+impl Table {
+    pub(super) fn new(bucket_count: usize) -> Table {
+        Table { buckets: (0..bucket_count.max(1)).map(|_| Bucket::default()).collect() }
+    }
+
+    pub(super) fn bucket_count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Entries up to which searches stay short.
+    pub(super) fn capacity(&self) -> usize {
+        self.buckets.len() * PLACES * 5 / 6
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "a share of the bucket count is below it")]
+    pub(super) fn home(&self, home: u32) -> usize {
+        ((u64::from(home) * self.buckets.len() as u64) >> 32) as usize
+    }
+
+    /// The home bucket, for whoever fetches it ahead.
+    #[inline]
+    pub(super) fn bucket(&self, parts: Parts) -> &Bucket {
+        &self.buckets[self.home(parts.home)]
+    }
+
+    /// The first place with the right tag whose slot `is_it` says yes to.
+    #[inline]
+    pub(super) fn find(&self, parts: Parts, mut is_it: impl FnMut(u32) -> bool) -> Option<(Place, u32)> {
+        let mut bucket = self.home(parts.home);
+        for _ in 0..self.buckets.len() {
+            let here = &self.buckets[bucket];
+            for place in places(here.matches(parts.tag)) {
+                let slot = here.slots[place].load(Ordering::Acquire);
+                if is_it(slot) {
+                    return Some((Place { bucket, place }, slot));
+                }
+            }
+            if here.passed.load(Ordering::Acquire) == 0 {
+                return None;
+            }
+            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+        }
+        None
+    }
+
+    /// The slot of the first place in the home bucket with the right tag: a guess for fetching ahead.
+    #[inline]
+    pub(super) fn guess(&self, parts: Parts) -> Option<u32> {
+        let here = self.bucket(parts);
+        places(here.matches(parts.tag)).next().map(|place| here.slots[place].load(Ordering::Acquire))
+    }
+
+    /// Where `slot` is, whose hash begins with `home`.
+    pub(super) fn place_of(&self, home: u32, slot: u32) -> Option<Place> {
+        let mut bucket = self.home(home);
+        for _ in 0..self.buckets.len() {
+            let here = &self.buckets[bucket];
+            let holds = |place: &usize| here.slots[*place].load(Ordering::Relaxed) == slot && here.tag(*place) != 0;
+            if let Some(place) = (0..PLACES).find(holds) {
+                return Some(Place { bucket, place });
+            }
+            if here.passed.load(Ordering::Relaxed) == 0 {
+                return None;
+            }
+            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+        }
+        None
+    }
+
+    /// Adds a slot; the caller keeps the number of entries below [`capacity`](Table::capacity). By the writer.
+    pub(super) fn insert(&self, parts: Parts, slot: u32) {
+        let mut bucket = self.home(parts.home);
+        loop {
+            let here = &self.buckets[bucket];
+            if let Some(place) = places(here.matches(0)).next() {
+                here.slots[place].store(slot, Ordering::Release);
+                here.set_tag(place, parts.tag);
+                return;
+            }
+            here.passed.fetch_add(1, Ordering::AcqRel);
+            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+        }
+    }
+
+    /// Frees a place, of an entry whose hash begins with `home`. By the writer.
+    pub(super) fn remove(&self, home: u32, place: Place) {
+        self.buckets[place.bucket].set_tag(place.place, 0);
+        let mut bucket = self.home(home);
+        while bucket != place.bucket {
+            self.buckets[bucket].passed.fetch_sub(1, Ordering::AcqRel);
+            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+        }
+    }
+
+    /// Another slot takes the place, with the same key. By the writer.
+    pub(super) fn replace(&self, place: Place, slot: u32) {
+        self.buckets[place.bucket].slots[place.place].store(slot, Ordering::Release);
+    }
+
+    /// Fills an empty, larger table with what is here. `fetch` is told a few buckets before `home_of` is asked.
+    pub(super) fn copy_to(&self, larger: &Table, home_of: impl Fn(u32) -> u32, fetch: impl Fn(u32)) {
+        const AHEAD: usize = 3;
+        for (number, bucket) in self.buckets.iter().enumerate() {
+            if let Some(ahead) = self.buckets.get(number + AHEAD) {
+                ahead.for_each(|_, slot| fetch(slot));
+            }
+            bucket.for_each(|tag, slot| larger.insert(Parts { home: home_of(slot), tag }, slot));
+        }
+    }
+
+    /// Every tag and slot, in the order of the table.
+    pub(super) fn for_each(&self, mut f: impl FnMut(u8, u32)) {
+        for bucket in &self.buckets {
+            bucket.for_each(&mut f);
+        }
+    }
+}

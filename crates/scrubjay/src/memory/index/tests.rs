@@ -1,0 +1,96 @@
+use super::{Parts, Table};
+use std::collections::HashMap;
+
+fn parts(hash: u64) -> Parts {
+    Parts::of(hash)
+}
+
+/// Slots by a hash that the test chooses, and the table beside it.
+#[derive(Default)]
+struct Model {
+    hashes: HashMap<u32, u64>,
+}
+
+impl Model {
+    fn check(&self, table: &Table) {
+        for (slot, hash) in &self.hashes {
+            assert_eq!(table.find(parts(*hash), |found| found == *slot).map(|found| found.1), Some(*slot));
+            assert!(table.place_of(parts(*hash).home, *slot).is_some());
+        }
+        let mut seen = 0;
+        table.for_each(|tag, slot| {
+            assert_eq!(parts(self.hashes[&slot]).tag, tag);
+            seen += 1;
+        });
+        assert_eq!(seen, self.hashes.len());
+    }
+}
+
+fn random(state: &mut u64) -> u64 {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state
+}
+
+#[test]
+fn table_agrees_with_a_map_through_inserts_removes_and_growth() {
+    for seed in 1..=20_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut model = Model::default();
+        let mut table = Table::new(1);
+        for slot in 0..2_000_u32 {
+            // Few distinct homes, so that searches pass many full buckets.
+            let hash = random(&mut state) & if seed % 2 == 0 { u64::MAX } else { 0xff_f800_0000 };
+            if model.hashes.len() == table.capacity() {
+                let larger = Table::new(table.bucket_count() + table.bucket_count() / 3 + 1);
+                table.copy_to(&larger, |slot| parts(model.hashes[&slot]).home, |_| ());
+                table = larger;
+            }
+            table.insert(parts(hash), slot);
+            model.hashes.insert(slot, hash);
+            if random(&mut state).is_multiple_of(3) {
+                let victim = *model.hashes.keys().min().unwrap();
+                let hash = model.hashes.remove(&victim).unwrap();
+                let (place, found) = table.find(parts(hash), |slot| slot == victim).unwrap();
+                assert_eq!(found, victim);
+                table.remove(parts(hash).home, place);
+                assert_eq!(table.find(parts(hash), |slot| slot == victim), None);
+            }
+            if slot % 100 == 0 {
+                model.check(&table);
+            }
+        }
+        model.check(&table);
+    }
+}
+
+#[test]
+fn a_removed_entry_shortens_the_search_again() {
+    let table = Table::new(4);
+    // 13 entries of one home: the last one lies in the next bucket.
+    let slots: Vec<u32> = (0..13).collect();
+    for slot in &slots {
+        table.insert(parts(5 << 32), *slot);
+    }
+    let (place, _) = table.find(parts(5 << 32), |slot| slot == 12).unwrap();
+    assert_eq!(table.find(parts(6 << 32), |_| true), None);
+    let mut looked_at = 0;
+    let _ = table.find(parts(5 << 32), |_| {
+        looked_at += 1;
+        false
+    });
+    assert_eq!(looked_at, 13);
+    table.remove(0, place);
+    assert_eq!(table.bucket(parts(0)).passed.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn replaced_slot_is_found_in_the_same_place() {
+    let table = Table::new(1);
+    table.insert(parts(77), 1);
+    let (place, _) = table.find(parts(77), |slot| slot == 1).unwrap();
+    table.replace(place, 2);
+    assert_eq!(table.find(parts(77), |slot| slot == 1), None);
+    assert_eq!(table.find(parts(77), |slot| slot == 2), Some((place, 2)));
+}

@@ -1,0 +1,198 @@
+//! One part of the tier: its entries, where they are, and who goes next. Readers take no lock, writers take this shard's.
+//!
+//! **Invariants.** A slot is in exactly one of these: the free list; the index (and then in its partition's policy, and in
+//! the wheel if it has a deadline); the leaves that a caller holds; limbo, where it waits until no reader can see it.
+//! A slot number that a pinned reader found in the index stays written until the pin ends. `make` and `is_wanted`, the only
+//! code of others that runs under the lock, runs before anything has changed.
+
+#![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
+
+mod retire;
+mod write;
+
+use super::departed::{Leave, Leaver};
+use super::grace::{Pin, Published};
+use super::index::{Parts, Table};
+use super::policy::{Entries, Policy};
+use super::slots::{Slots, fetch};
+use super::wheel::Wheel;
+use super::{Epochs, Reason};
+use crate::clock::Clock;
+use crossbeam_utils::CachePadded;
+use parking_lot::Mutex;
+use retire::Limbo;
+use smallvec::SmallVec;
+use std::borrow::Borrow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What all shards of a tier share.
+pub(super) struct Surroundings {
+    pub(super) clock: Clock,
+    pub(super) epochs: Option<Arc<Epochs>>,
+    /// Whether what leaves is shown to somebody, or goes to limbo at once.
+    pub(super) is_watched: bool,
+    /// The budget of the whole tier.
+    pub(super) capacity: AtomicU64,
+    /// Whether weights are bytes.
+    pub(super) counts_bytes: bool,
+    /// The first is that of entries without a partition: its quota is the budget, and its weight is not counted.
+    pub(super) partitions: Box<[Partition]>,
+}
+
+/// How much a partition may take over all shards, and takes.
+pub(super) struct Partition {
+    pub(super) quota: u64,
+    pub(super) weight: AtomicU64,
+}
+
+impl Partition {
+    pub(super) fn is_over(&self) -> bool {
+        self.weight.load(Ordering::Relaxed) > self.quota
+    }
+}
+
+impl Surroundings {
+    /// Counts weight in or out; entries without a partition are counted by their shards alone.
+    fn count(&self, partition: usize, count: impl FnOnce(&AtomicU64)) {
+        if partition > 0 {
+            count(&self.partitions[partition].weight);
+        }
+    }
+
+    fn epoch(&self, home: u32) -> u64 {
+        self.epochs.as_ref().map_or(0, |epochs| epochs.get(epochs.stripe(u64::from(home))))
+    }
+}
+
+/// Slots that have left the index and that the caller owns now.
+pub(super) type Leaves = SmallVec<[Leave; 2]>;
+
+/// One part of the tier.
+pub(super) struct Shard<K, V> {
+    table: Published<Table>,
+    slots: Slots<K, V>,
+    writer: CachePadded<Mutex<Writer>>,
+}
+
+/// What only the holder of the lock sees.
+struct Writer {
+    /// The same table that is published.
+    table: Arc<Table>,
+    len: usize,
+    weight: u64,
+    capacity: u64,
+    /// One for each partition.
+    policies: Box<[Policy]>,
+    /// There from the first deadline on.
+    wheel: Option<Box<Wheel>>,
+    free: Vec<u32>,
+    /// Slots from here on were never used.
+    untouched: u32,
+    limbo: Limbo,
+}
+
+impl<K, V> Shard<K, V> {
+    pub(super) fn new(capacity: u64, partitions: usize) -> Shard<K, V> {
+        let table = Arc::new(Table::new(1));
+        let writer = Writer {
+            table: Arc::clone(&table),
+            len: 0,
+            weight: 0,
+            capacity,
+            policies: (0..partitions).map(|_| Policy::new(capacity)).collect(),
+            wheel: None,
+            free: Vec::new(),
+            untouched: 0,
+            limbo: Limbo::default(),
+        };
+        Shard { table: Published::new(table), slots: Slots::new(), writer: CachePadded::new(Mutex::new(writer)) }
+    }
+
+    /// Key and value of `key`, unless expired, for as long as the pin.
+    #[inline]
+    pub(super) fn find<'a, Q>(
+        &'a self,
+        around: &Surroundings,
+        pin: &'a Pin,
+        parts: Parts,
+        key: &Q,
+        is_touch: bool,
+    ) -> Option<(&'a K, &'a V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let table = self.table.load(pin);
+        let (_, slot) = table.find(parts, |slot| self.at(pin, slot).0.borrow() == key)?;
+        let deadline_ms = self.slots.deadline_ms(slot);
+        if deadline_ms != 0 && around.clock.is_past(deadline_ms) {
+            return None;
+        }
+        if is_touch {
+            self.slots.touch(slot);
+        }
+        Some(self.at(pin, slot))
+    }
+
+    /// The entry of a slot that was found in the index under this pin.
+    #[inline]
+    fn at<'a>(&'a self, _pin: &'a Pin, slot: u32) -> (&'a K, &'a V) {
+        // SAFETY: the slot was in the published table while its reader was pinned, so it is written, and a grace period
+        // that ends after this pin comes before it is freed. The references live no longer than the pin.
+        unsafe { self.slots.entry(slot) }
+    }
+
+    /// The entry of a leave: its holder owns the slot.
+    pub(super) fn of_leave(&self, leave: &Leave) -> Leaver<'_, K, V> {
+        // SAFETY: a leave owns its slot from the moment it left the index until it is retired, which consumes it.
+        let (key, value) = unsafe { self.slots.entry(leave.slot) };
+        let (deadline_ms, weight) = (self.slots.deadline_ms(leave.slot), self.slots.weight(leave.slot));
+        Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight }
+    }
+
+    /// First step of a lookup ahead: fetches the line of the index.
+    #[inline]
+    pub(super) fn fetch_bucket(&self, pin: &Pin, parts: Parts) {
+        fetch(self.table.load(pin).bucket(parts));
+    }
+
+    /// Second step: fetches the entry that the key probably has.
+    #[inline]
+    pub(super) fn fetch_entry(&self, pin: &Pin, parts: Parts) {
+        if let Some(slot) = self.table.load(pin).guess(parts) {
+            self.slots.fetch(slot);
+        }
+    }
+
+    /// Shows every entry that is not expired. Holds memory back while it runs.
+    pub(super) fn for_each(&self, around: &Surroundings, pin: &Pin, mut f: impl FnMut(&K, &V)) {
+        self.table.load(pin).for_each(|_, slot| {
+            if !around.clock.is_past(self.slots.deadline_ms(slot)) {
+                let (key, value) = self.at(pin, slot);
+                f(key, value);
+            }
+        });
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.writer.lock().weight
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.writer.lock().len
+    }
+}
+
+impl<K, V> Drop for Shard<K, V> {
+    fn drop(&mut self) {
+        let mut slots = Vec::new();
+        let writer = self.writer.get_mut();
+        writer.table.for_each(|_, slot| slots.push(slot));
+        writer.limbo.drain_into(&mut slots);
+        for slot in slots {
+            // SAFETY: with `&mut self` nobody reads, and a slot is either in the index or in limbo, once.
+            unsafe { self.slots.free(slot) };
+        }
+    }
+}

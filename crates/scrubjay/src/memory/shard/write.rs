@@ -1,0 +1,348 @@
+//! What changes a shard, under its lock.
+
+#![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
+
+use super::super::Reason;
+use super::super::departed::{Leave, Leaver};
+use super::super::index::{Parts, Place, Table};
+use super::super::policy::{Entries, Policy};
+use super::super::slots::Label;
+use super::super::tier::NewEntry;
+use super::super::wheel::Wheel;
+use super::{Leaves, Shard, Surroundings, Writer};
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+use std::borrow::Borrow;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Expired entries that a write collects on its way, at most.
+const EXPIRED_PER_WRITE: usize = 4;
+
+impl<K, V> Shard<K, V> {
+    /// Stores an entry in place of the one that was there. Answers with what the shard took beyond its share for that, which
+    /// the others must [lend](Shard::lend) it.
+    pub(in super::super) fn insert(
+        &self,
+        around: &Surroundings,
+        parts: Parts,
+        new: NewEntry<K, V>,
+        leaves: &mut Leaves,
+    ) -> u64
+    where
+        K: Eq,
+    {
+        let mut writer = self.writer.lock();
+        let found = writer.table.find(parts, |slot| *self.held(&writer, slot).0 == new.key);
+        let debt = self.store(&mut writer, around, parts, found, new, leaves);
+        self.finish(writer, around);
+        debt
+    }
+
+    /// Shows what is there to `make` and stores what it returns. Answers with that one's partition, and as
+    /// [`insert`](Shard::insert).
+    pub(in super::super) fn upsert<Q>(
+        &self,
+        around: &Surroundings,
+        parts: Parts,
+        key: &Q,
+        make: impl FnOnce(Option<Leaver<'_, K, V>>) -> Option<NewEntry<K, V>>,
+        leaves: &mut Leaves,
+    ) -> Option<(u16, u64)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut writer = self.writer.lock();
+        let found = writer.table.find(parts, |slot| self.held(&writer, slot).0.borrow() == key);
+        let live = found.filter(|(_, slot)| !around.clock.is_past(self.slots.deadline_ms(*slot)));
+        let old = live.map(|(_, slot)| {
+            let (key, value) = self.held(&writer, slot);
+            let (deadline_ms, weight) = (self.slots.deadline_ms(slot), self.slots.weight(slot));
+            Leaver { key, value, reason: Reason::Replaced, epoch: 0, deadline_ms, weight }
+        });
+        let new = make(old)?;
+        let partition = new.partition;
+        let debt = self.store(&mut writer, around, parts, found, new, leaves);
+        self.finish(writer, around);
+        Some((partition, debt))
+    }
+
+    fn store(
+        &self,
+        writer: &mut MutexGuard<'_, Writer>,
+        around: &Surroundings,
+        parts: Parts,
+        found: Option<(Place, u32)>,
+        new: NewEntry<K, V>,
+        leaves: &mut Leaves,
+    ) -> u64 {
+        let NewEntry { key, value, weight, deadline_ms, cost, partition } = new;
+        let debt = writer.overdraw(around, u64::from(weight));
+        let slot = writer.take_slot(&self.slots);
+        self.slots.write(slot, Label { home: parts.home, weight, deadline_ms, partition, cost }, key, value);
+        match found {
+            Some((place, old)) => {
+                let is_expired = around.clock.is_past(self.slots.deadline_ms(old));
+                let reason = if is_expired { Reason::Expired } else { Reason::Replaced };
+                self.replace(writer, around, place, old, slot);
+                self.leave(writer, around, old, reason, leaves);
+            }
+            None => self.add(writer, parts, slot),
+        }
+        self.count_in(writer, around, slot);
+        self.expire_some(writer, around, EXPIRED_PER_WRITE, leaves);
+        self.make_room(writer, around, leaves);
+        debt
+    }
+
+    /// Takes the entry of `key` out, if it is there, not expired, and wanted.
+    pub(in super::super) fn remove_if<Q>(
+        &self,
+        around: &Surroundings,
+        parts: Parts,
+        key: &Q,
+        reason: Reason,
+        is_wanted: impl FnOnce(&V) -> bool,
+    ) -> Option<Leave>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let mut writer = self.writer.lock();
+        let (place, slot) = writer.table.find(parts, |slot| self.held(&writer, slot).0.borrow() == key)?;
+        if around.clock.is_past(self.slots.deadline_ms(slot)) || !is_wanted(self.held(&writer, slot).1) {
+            return None;
+        }
+        writer.policies[self.slots.partition(slot)].remove(&self.slots, slot);
+        writer.table.remove(parts.home, place);
+        self.count_out(&mut writer, around, slot);
+        Some(Leave { slot, reason, epoch: around.epoch(parts.home), shard: 0 })
+    }
+
+    /// Takes out what has expired, `entries_max` at most.
+    pub(in super::super) fn expire(&self, around: &Surroundings, entries_max: usize, leaves: &mut Leaves) {
+        let mut writer = self.writer.lock();
+        self.expire_some(&mut writer, around, entries_max, leaves);
+        self.finish(writer, around);
+    }
+
+    /// Takes out everything.
+    pub(in super::super) fn clear(&self, around: &Surroundings, leaves: &mut Leaves) {
+        let mut writer = self.writer.lock();
+        let old = self.publish(&mut writer, Table::new(1));
+        let capacity = writer.capacity;
+        for policy in &mut writer.policies {
+            *policy = Policy::new(capacity);
+        }
+        old.for_each(|_, slot| {
+            self.count_out(&mut writer, around, slot);
+            self.leave(&mut writer, around, slot, Reason::Removed, leaves);
+        });
+        writer.limbo.push_table(old);
+        self.finish(writer, around);
+    }
+
+    /// Changes what the shard may hold, and evicts down to it.
+    pub(in super::super) fn set_capacity(&self, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
+        let mut writer = self.writer.lock();
+        self.resize(&mut writer, around, capacity, leaves);
+        self.finish(writer, around);
+    }
+
+    /// Gives up to `wanted` of the shard's capacity away, and says how much.
+    pub(in super::super) fn lend(&self, around: &Surroundings, wanted: u64, leaves: &mut Leaves) -> u64 {
+        let mut writer = self.writer.lock();
+        let lent = wanted.min(writer.capacity);
+        let capacity = writer.capacity - lent;
+        self.resize(&mut writer, around, capacity, leaves);
+        self.finish(writer, around);
+        lent
+    }
+
+    /// Evicts one entry of a partition. `false` if it has none here.
+    pub(in super::super) fn evict_of(&self, around: &Surroundings, partition: usize, leaves: &mut Leaves) -> bool {
+        let mut writer = self.writer.lock();
+        let victim = writer.policies[partition].evict(&self.slots);
+        if let Some(slot) = victim {
+            self.unlink(&mut writer, around, slot);
+            self.leave(&mut writer, around, slot, Reason::OverQuota, leaves);
+        }
+        self.finish(writer, around);
+        victim.is_some()
+    }
+
+    fn resize(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
+        writer.capacity = capacity;
+        writer.tell_policies();
+        self.make_room(writer, around, leaves);
+    }
+
+    /// The entry of a slot that is in the index.
+    fn held<'a>(&'a self, _writer: &'a MutexGuard<'_, Writer>, slot: u32) -> (&'a K, &'a V) {
+        // SAFETY: the slot is in the index and the shard's lock is held, without which it cannot leave; the references
+        // live no longer than the borrow of the guard.
+        unsafe { self.slots.entry(slot) }
+    }
+
+    /// A new key's slot joins index and policy.
+    fn add(&self, writer: &mut MutexGuard<'_, Writer>, parts: Parts, slot: u32) {
+        if writer.len >= writer.table.capacity() {
+            self.grow(writer);
+        }
+        writer.table.insert(parts, slot);
+        let partition = self.slots.partition(slot);
+        writer.policies[partition].insert(&self.slots, slot);
+    }
+
+    /// `new` takes the place of `old`, with the same key.
+    fn replace(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, place: Place, old: u32, new: u32) {
+        writer.table.replace(place, new);
+        let (from, to) = (self.slots.partition(old), self.slots.partition(new));
+        if from == to {
+            writer.policies[from].replace(&self.slots, old, new);
+        } else {
+            writer.policies[from].remove(&self.slots, old);
+            writer.policies[to].insert(&self.slots, new);
+        }
+        self.count_out(writer, around, old);
+    }
+
+    fn grow(&self, writer: &mut MutexGuard<'_, Writer>) {
+        let buckets = writer.table.bucket_count();
+        let larger = Table::new(if buckets < 64 { buckets * 2 } else { buckets + buckets / 3 });
+        writer.table.copy_to(&larger, |slot| self.slots.hash(slot), |slot| self.slots.fetch(slot));
+        let old = self.publish(writer, larger);
+        writer.limbo.push_table(old);
+    }
+
+    /// Readers see `table` from now on. Returns the one before, which goes to limbo.
+    fn publish(&self, writer: &mut MutexGuard<'_, Writer>, table: Table) -> Arc<Table> {
+        let table = Arc::new(table);
+        writer.table = Arc::clone(&table);
+        self.table.replace(table)
+    }
+
+    /// Takes out of the index what the policy has already let go.
+    fn unlink(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
+        let home = self.slots.hash(slot);
+        let place = writer.table.place_of(home, slot);
+        debug_assert!(place.is_some(), "slot {slot} is in the policy and not in the index");
+        if let Some(place) = place {
+            writer.table.remove(home, place);
+        }
+        self.count_out(writer, around, slot);
+    }
+
+    fn count_in(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
+        let weight = u64::from(self.slots.weight(slot));
+        writer.len += 1;
+        writer.weight += weight;
+        around.count(self.slots.partition(slot), |total| _ = total.fetch_add(weight, Ordering::Relaxed));
+        let deadline_ms = self.slots.deadline_ms(slot);
+        if deadline_ms != 0 {
+            let now_ms = || around.clock.now_ms();
+            writer.wheel.get_or_insert_with(|| Box::new(Wheel::new(now_ms()))).insert(slot, deadline_ms);
+        }
+    }
+
+    fn count_out(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
+        let weight = u64::from(self.slots.weight(slot));
+        writer.len -= 1;
+        writer.weight -= weight;
+        around.count(self.slots.partition(slot), |total| _ = total.fetch_sub(weight, Ordering::Relaxed));
+        if self.slots.deadline_ms(slot) != 0
+            && let Some(wheel) = &mut writer.wheel
+        {
+            wheel.remove(slot);
+        }
+    }
+
+    /// A slot that is in nothing any more: to the caller, or to limbo when nobody looks.
+    fn leave(&self, writer: &mut Writer, around: &Surroundings, slot: u32, reason: Reason, leaves: &mut Leaves) {
+        if around.is_watched {
+            leaves.push(Leave { slot, reason, epoch: around.epoch(self.slots.hash(slot)), shard: 0 });
+        } else {
+            writer.retire(slot, self.slots.weight(slot));
+        }
+    }
+
+    fn make_room(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, leaves: &mut Leaves) {
+        while writer.weight > writer.room(around) {
+            let fullest = writer.fullest(around);
+            let Some(slot) = writer.policies[fullest].evict(&self.slots) else { break };
+            self.unlink(writer, around, slot);
+            self.leave(writer, around, slot, Reason::Evicted, leaves);
+        }
+    }
+
+    fn expire_some(
+        &self,
+        writer: &mut MutexGuard<'_, Writer>,
+        around: &Surroundings,
+        entries_max: usize,
+        leaves: &mut Leaves,
+    ) {
+        let Some(wheel) = &mut writer.wheel else { return };
+        let mut expired: SmallVec<[u32; 8]> = SmallVec::new();
+        wheel.advance(around.clock.now_ms(), entries_max, |slot| expired.push(slot));
+        for slot in expired {
+            let partition = self.slots.partition(slot);
+            writer.policies[partition].remove(&self.slots, slot);
+            self.unlink(writer, around, slot);
+            self.leave(writer, around, slot, Reason::Expired, leaves);
+        }
+    }
+
+    /// Lets the lock go, and begins what must not happen under it.
+    fn finish(&self, writer: MutexGuard<'_, Writer>, around: &Surroundings) {
+        let is_due = writer.is_settling_due(around);
+        drop(writer);
+        if is_due {
+            self.settle();
+        }
+    }
+}
+
+impl Writer {
+    fn take_slot<K, V>(&mut self, slots: &super::Slots<K, V>) -> u32 {
+        if let Some(slot) = self.free.pop() {
+            return slot;
+        }
+        let slot = self.untouched;
+        slots.reserve(slot);
+        self.untouched += 1;
+        slot
+    }
+
+    /// Takes capacity beyond the share for an entry that would fill more than a quarter of it, and says how much.
+    fn overdraw(&mut self, around: &Surroundings, weight: u64) -> u64 {
+        if weight.saturating_mul(4) <= self.capacity {
+            return 0;
+        }
+        let wanted = weight.saturating_mul(2).min(around.capacity.load(Ordering::Relaxed));
+        let debt = wanted.saturating_sub(self.capacity);
+        self.capacity += debt;
+        self.tell_policies();
+        debt
+    }
+
+    fn tell_policies(&mut self) {
+        for policy in &mut self.policies {
+            policy.set_capacity(self.capacity);
+        }
+    }
+
+    /// The partition that must give room: the one that takes the largest part of what it may have.
+    fn fullest(&self, around: &Surroundings) -> usize {
+        if self.policies.len() == 1 {
+            return 0;
+        }
+        let share = |(index, policy): &(usize, &Policy)| {
+            let quota = around.partitions[*index].quota.max(1);
+            (u128::from(policy.weight()) << 32) / u128::from(quota)
+        };
+        let with_entries = self.policies.iter().enumerate().filter(|(_, policy)| policy.len() > 0);
+        with_entries.max_by_key(share).map_or(0, |(index, _)| index)
+    }
+}
