@@ -10,13 +10,17 @@
 use crate::memory::Reason;
 use crate::threads;
 use crossbeam_utils::CachePadded;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+mod load_times;
 mod read;
 
-pub(crate) use read::Level;
+pub use load_times::LoadTime;
+use load_times::LoadTimes;
 pub use read::{Departures, Drops, Stats, TierStats, Unit};
+pub(crate) use read::{Level, real};
 
 /// Events of one slot: as many as two cache lines hold.
 const FREQUENT_COUNT: usize = 16;
@@ -102,6 +106,9 @@ pub(crate) struct Counters {
     rare: CachePadded<[AtomicU64; RARE_COUNT]>,
     dropped: [AtomicU64; DROPPED_COUNT],
     waiting: AtomicU64,
+    load_times: LoadTimes,
+    /// Where loads are recorded one by one, once somebody has asked for metrics.
+    load_histogram: OnceLock<::metrics::Histogram>,
 }
 
 type Slot = CachePadded<[AtomicU64; FREQUENT_COUNT]>;
@@ -121,6 +128,8 @@ impl Counters {
             rare: CachePadded::default(),
             dropped: Default::default(),
             waiting: AtomicU64::new(0),
+            load_times: LoadTimes::default(),
+            load_histogram: OnceLock::new(),
         }
     }
 
@@ -169,6 +178,15 @@ impl Counters {
         self.count_rare(if is_ok { Rare::LoadOk } else { Rare::LoadError });
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX / 2);
         self.rare[Rare::LoadNanoseconds as usize].fetch_add(nanoseconds, Ordering::Relaxed);
+        self.load_times.count(took);
+        if let Some(histogram) = self.load_histogram.get() {
+            histogram.record(took.as_secs_f64());
+        }
+    }
+
+    /// From now on, how long each load took goes to what `histogram` makes, too. The first who asks is the one who gets it.
+    pub(crate) fn record_loads(&self, histogram: impl FnOnce() -> ::metrics::Histogram) {
+        self.load_histogram.get_or_init(histogram);
     }
 
     /// A call begins to wait for a load; it waits until the guard is dropped.

@@ -3,7 +3,7 @@
 //! Plain data, to be logged, compared, serialised. What a number means stands on its field, and only there: the texts of
 //! the exported metrics say the same in fewer words.
 
-use super::{Counters, Dropped, Frequent, Rare};
+use super::{Counters, Dropped, Frequent, LoadTime, Rare};
 use crate::compressed::CompressedTier;
 use serde::Serialize;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,6 +32,8 @@ pub struct Stats {
     pub load_errors: u64,
     /// How long all of them took together.
     pub load_seconds: f64,
+    /// How many of them took how long.
+    pub load_times: Vec<LoadTime>,
     /// Calls that had to wait for a load, their own or another's.
     pub waiters: u64,
     /// Calls that wait for one now.
@@ -183,17 +185,43 @@ impl TierStats {
 }
 
 impl Departures {
+    /// Each with the name of its reason, as the exported metrics have it.
+    pub(crate) fn by_reason(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("removed", self.removed),
+            ("replaced", self.replaced),
+            ("expired", self.expired),
+            ("evicted", self.evicted),
+            ("over_quota", self.over_quota),
+            ("promoted", self.promoted),
+        ]
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
-        self.removed + self.replaced + self.expired + self.evicted + self.over_quota + self.promoted
+        self.by_reason().iter().map(|(_, count)| count).sum()
     }
 }
 
 impl Drops {
+    /// Each with the name of its reason, as the exported metrics have it.
+    pub(crate) fn by_reason(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("too_large", self.too_large),
+            ("invalid", self.invalid),
+            ("not_encoded", self.not_encoded),
+            ("invalidated", self.invalidated),
+            ("expired", self.expired),
+            ("not_admitted", self.not_admitted),
+            ("corrupt", self.corrupt),
+            ("not_decoded", self.not_decoded),
+            ("foreign", self.foreign),
+        ]
+    }
+
     /// All of them.
     pub fn total(&self) -> u64 {
-        let before = self.too_large + self.invalid + self.not_encoded + self.invalidated + self.expired;
-        before + self.not_admitted + self.corrupt + self.not_decoded + self.foreign
+        self.by_reason().iter().map(|(_, count)| count).sum()
     }
 
     fn codec_errors(&self) -> u64 {
@@ -226,6 +254,7 @@ impl Counters {
             loads: load_errors + self.rare(Rare::LoadOk),
             load_errors,
             load_seconds,
+            load_times: self.load_times.read(),
             waiters: self.rare(Rare::Wait),
             waiting: self.waiting.load(Ordering::Relaxed),
             joined: self.rare(Rare::Joined),

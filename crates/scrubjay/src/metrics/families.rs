@@ -1,0 +1,199 @@
+//! The table of everything that is published: a row per family of samples.
+//!
+//! Invariant: a name is in here once, and never changes its meaning: people have dashboards on it.
+
+use crate::stats::{Stats, TierStats, Unit, real};
+
+/// One name, and where its samples come from.
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) unit: ::metrics::Unit,
+    pub(super) help: &'static str,
+    source: Source,
+}
+
+/// What a reader may conclude from two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It never goes down.
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value {
+    Count(u64),
+    Real(f64),
+}
+
+enum Source {
+    /// One sample per tier.
+    Tier(fn(&TierStats) -> u64),
+    /// One sample per tier whose budget is in this unit.
+    TierIn(Unit, fn(&TierStats) -> u64),
+    /// One per tier and reason.
+    TierReasons(fn(&TierStats) -> Vec<(&'static str, u64)>),
+    /// One per cache.
+    Cache(fn(&Stats) -> u64),
+    /// One per cache, with a fraction.
+    Real(fn(&Stats) -> f64),
+    /// One per cache and value of the label.
+    By(&'static str, fn(&Stats) -> Vec<(&'static str, u64)>),
+    /// None: the load times are written and recorded apart.
+    Apart,
+}
+
+/// How long loads take: the one histogram.
+pub(super) const LOAD_SECONDS: Family = Family {
+    name: "scrubjay_load_seconds",
+    kind: Kind::Histogram,
+    unit: ::metrics::Unit::Seconds,
+    help: "How long calls of the loader took, failed ones included.",
+    source: Source::Apart,
+};
+
+/// Everything else.
+pub(super) const FAMILIES: &[Family] = &[
+    counter("scrubjay_hits_total", "Lookups that found a fresh entry in the tier.", Source::Tier(|tier| tier.hits)),
+    counter(
+        "scrubjay_stale_hits_total",
+        "Lookups answered with an entry past its time while it is loaded anew.",
+        Source::Tier(|tier| tier.stale_hits),
+    ),
+    counter("scrubjay_misses_total", "Lookups that the tier did not answer.", Source::Tier(|tier| tier.misses)),
+    counter("scrubjay_inserts_total", "Entries stored in the tier.", Source::Tier(|tier| tier.inserts)),
+    counter(
+        "scrubjay_departures_total",
+        "Entries that left the tier, by reason.",
+        Source::TierReasons(|tier| tier.departures.by_reason()),
+    ),
+    counter(
+        "scrubjay_drops_total",
+        "Entries that the tier did not take or could not return, by reason.",
+        Source::TierReasons(|tier| tier.drops.by_reason()),
+    ),
+    gauge("scrubjay_entries", "Entries held.", Source::Tier(|tier| tier.entries)),
+    bytes(gauge("scrubjay_weight_bytes", "Bytes held.", Source::TierIn(Unit::Bytes, |tier| tier.weight))),
+    bytes(gauge(
+        "scrubjay_capacity_bytes",
+        "Bytes that may be held at most.",
+        Source::TierIn(Unit::Bytes, |tier| tier.capacity),
+    )),
+    gauge("scrubjay_weight", "Weight held.", Source::TierIn(Unit::Entries, |tier| tier.weight)),
+    gauge("scrubjay_capacity", "Weight that may be held at most.", Source::TierIn(Unit::Entries, |tier| tier.capacity)),
+    counter(
+        "scrubjay_loads_total",
+        "Calls of the loader that ended, by result.",
+        Source::By("result", |stats| {
+            vec![("ok", stats.loads.saturating_sub(stats.load_errors)), ("error", stats.load_errors)]
+        }),
+    ),
+    counter("scrubjay_load_waits_total", "Calls that waited for a load.", Source::Cache(|stats| stats.waiters)),
+    gauge("scrubjay_load_waiters", "Calls that wait for a load now.", Source::Cache(|stats| stats.waiting)),
+    counter(
+        "scrubjay_loads_joined_total",
+        "Calls that waited for a load which another had begun.",
+        Source::Cache(|stats| stats.joined),
+    ),
+    counter(
+        "scrubjay_loads_revoked_total",
+        "Loads whose result was not stored since the key was invalidated meanwhile.",
+        Source::Cache(|stats| stats.revoked),
+    ),
+    counter(
+        "scrubjay_refreshes_total",
+        "Loads behind a caller who already had its answer.",
+        Source::Cache(|stats| stats.refreshes),
+    ),
+    counter(
+        "scrubjay_load_timeouts_total",
+        "Loads that took longer than the soft or the hard timeout.",
+        Source::By("kind", |stats| vec![("soft", stats.soft_timeouts), ("hard", stats.hard_timeouts)]),
+    ),
+    counter(
+        "scrubjay_fail_safe_hits_total",
+        "Stale values returned since the load failed.",
+        Source::Cache(|stats| stats.fail_safe_hits),
+    ),
+    counter(
+        "scrubjay_loads_backed_off_total",
+        "Errors returned again without a call of the loader.",
+        Source::Cache(|stats| stats.backed_off),
+    ),
+    counter(
+        "scrubjay_waiters_refused_total",
+        "Calls refused since too many waited for the same load.",
+        Source::Cache(|stats| stats.waiters_refused),
+    ),
+    counter(
+        "scrubjay_negative_hits_total",
+        "Hits on a remembered absence.",
+        Source::Cache(|stats| stats.negative_hits),
+    ),
+    counter(
+        "scrubjay_codec_errors_total",
+        "Values that did not serialise and bytes that did not decode.",
+        Source::Cache(|stats| stats.codec_errors),
+    ),
+    counter(
+        "scrubjay_listener_panics_total",
+        "Panics of the departure listener.",
+        Source::Cache(|stats| stats.listener_panics),
+    ),
+    Family {
+        unit: ::metrics::Unit::Seconds,
+        ..gauge(
+            "scrubjay_saved_seconds",
+            "What the hits would have cost: their number times the mean time of a load.",
+            Source::Real(Stats::seconds_saved),
+        )
+    },
+];
+
+const fn counter(name: &'static str, help: &'static str, source: Source) -> Family {
+    Family { name, kind: Kind::Counter, unit: ::metrics::Unit::Count, help, source }
+}
+
+const fn gauge(name: &'static str, help: &'static str, source: Source) -> Family {
+    Family { name, kind: Kind::Gauge, unit: ::metrics::Unit::Count, help, source }
+}
+
+const fn bytes(family: Family) -> Family {
+    Family { unit: ::metrics::Unit::Bytes, ..family }
+}
+
+impl Family {
+    /// Shows every sample of one cache to `f`, with its labels besides `cache`.
+    pub(super) fn each(&self, stats: &Stats, mut f: impl FnMut(&[(&'static str, &'static str)], Value)) {
+        let tiers = [("memory", Some(&stats.memory)), ("compressed", stats.compressed.as_ref())];
+        let tiers = tiers.into_iter().filter_map(|(name, tier)| Some((name, tier?)));
+        match &self.source {
+            Source::Tier(of) => tiers.for_each(|(name, tier)| f(&[("tier", name)], Value::Count(of(tier)))),
+            Source::TierIn(unit, of) => tiers
+                .filter(|(_, tier)| tier.unit == *unit)
+                .for_each(|(name, tier)| f(&[("tier", name)], Value::Count(of(tier)))),
+            Source::TierReasons(of) => {
+                for (name, tier) in tiers {
+                    for (reason, count) in of(tier) {
+                        f(&[("tier", name), ("reason", reason)], Value::Count(count));
+                    }
+                }
+            }
+            Source::Cache(of) => f(&[], Value::Count(of(stats))),
+            Source::Real(of) => f(&[], Value::Real(of(stats))),
+            Source::By(label, of) => of(stats).into_iter().for_each(|(is, n)| f(&[(label, is)], Value::Count(n))),
+            Source::Apart => {}
+        }
+    }
+}
+
+impl Value {
+    pub(super) fn real(self) -> f64 {
+        match self {
+            Value::Count(count) => real(count),
+            Value::Real(real) => real,
+        }
+    }
+}
