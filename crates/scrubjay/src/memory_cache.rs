@@ -17,7 +17,7 @@ pub use builder::MemoryCacheBuilder;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::memory::{Budget, Departed, Reason, Tier};
-use crate::stats::{Counters, Frequent, Level, Place, Rare, Stats, Unit};
+use crate::stats::{Counters, Frequent, Level, Rare, Stats, Unit};
 use admission::Admission;
 use flight::Stripes;
 use std::borrow::Borrow;
@@ -193,15 +193,14 @@ where
     /// Takes out what has expired, and says how many entries that were. Inserts do this on their own, a little each: it is
     /// for caches that stand idle while their memory is wanted.
     pub fn expire(&self) -> usize {
-        let mut expired = 0;
+        let count = || self.shared.tier.departed_count(Reason::Expired);
+        let before = count();
         loop {
-            let before = self.len();
+            let step = count();
             let departed = self.shared.tier.expire(EXPIRE_STEP);
-            let step = before.saturating_sub(self.len());
             self.shared.settle(departed);
-            expired += step;
-            if step == 0 {
-                return expired;
+            if count() == step {
+                return usize::try_from(step - before).unwrap_or(usize::MAX);
             }
         }
     }
@@ -214,7 +213,15 @@ where
         };
         let entries = u64::try_from(self.len()).unwrap_or(u64::MAX);
         let level = Level { entries, weight: self.weight(), capacity: self.capacity(), unit };
-        self.shared.counters.read(level, None)
+        let mut stats = self.shared.counters.read(level, None);
+        let count = |reason| self.shared.tier.departed_count(reason);
+        let departures = &mut stats.memory.departures;
+        departures.removed = count(Reason::Removed);
+        departures.replaced = count(Reason::Replaced);
+        departures.expired = count(Reason::Expired);
+        departures.evicted = count(Reason::Evicted);
+        departures.over_quota = count(Reason::OverQuota);
+        stats
     }
 }
 
@@ -224,13 +231,8 @@ impl<K, V> Shared<K, V> {
         self.counters.count(if is_hit { Frequent::MemoryHit } else { Frequent::MemoryMiss });
     }
 
-    /// Counts what left, and tells the listener. Called without any lock.
-    fn settle(&self, departed: Departed<K, V>) {
-        departed.each_reason(|reason, count| {
-            for _ in 0..count {
-                self.counters.departed(Place::Memory, reason);
-            }
-        });
+    /// Tells the listener what left. Called without any lock.
+    fn settle(&self, departed: Departed<'_, K, V>) {
         let Some(listener) = &self.listener else { return };
         departed.each(|leaver| {
             let told = catch_unwind(AssertUnwindSafe(|| listener(leaver.key, leaver.value, leaver.reason)));

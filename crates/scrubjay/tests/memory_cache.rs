@@ -1,5 +1,7 @@
 //! `MemoryCache` as its users see it: reads, writes, times, limits, departures.
 
+#![allow(clippy::unwrap_used, reason = "a test may, in its helpers too")]
+
 #[path = "memory_cache/flight.rs"]
 mod flight;
 

@@ -73,9 +73,9 @@ where
     {
         self.weigher = match memory.budget {
             Budget::Entries(_) => Weigher::One,
-            Budget::Bytes(_) => {
-                Weigher::By(Box::new(|_, _| entry_weight(Tier::<K, V>::entry_bytes(), heap_bytes(key), heap_bytes(value))))
-            }
+            Budget::Bytes(_) => Weigher::By(Box::new(|key, value| {
+                entry_weight(Tier::<K, V>::entry_bytes(), heap_bytes(key), heap_bytes(value))
+            })),
         };
         self.memory = Some(memory);
         self

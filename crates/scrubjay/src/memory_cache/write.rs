@@ -164,7 +164,7 @@ where
 }
 
 impl<K: Hash + Eq, V> Shared<K, V> {
-    fn insert(&self, hash: u64, entry: NewEntry<K, V>) -> Departed<K, V> {
+    fn insert(&self, hash: u64, entry: NewEntry<K, V>) -> Departed<'_, K, V> {
         let _revoked = self.stripes.of(hash).revoke(hash, &entry.key);
         self.counters.count(Frequent::MemoryInsert);
         self.tier.insert(hash, entry)
