@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "the parts arrive one by one; goes away with the last")]
 
+mod cache;
 mod clock;
 mod codec;
 mod compressed;
@@ -11,14 +12,16 @@ mod flight;
 mod health;
 mod key;
 mod memory;
-mod memory_cache;
 mod metrics;
 mod options;
 mod stats;
+mod stored;
+mod tags;
 mod threads;
 mod weigh;
 
 pub use crate::metrics::{PROMETHEUS_CONTENT_TYPE, prometheus_text};
+pub use cache::Cache;
 pub use clock::Clock;
 pub use codec::{Codec, Floats, Json, Postcard, Raw};
 pub use compressed::Compressed;
@@ -26,6 +29,5 @@ pub use error::{BoxError, Error, ErrorKind};
 pub use health::{Health, TierHealth, TierState};
 pub use key::Key;
 pub use memory::{Memory, Reason};
-pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
-pub use options::{EntryOptions, Loaded};
+pub use options::{EntryOptions, FailSafe, Loaded};
 pub use stats::{Departures, Drops, LoadTime, Stats, TierStats, Unit};

@@ -14,8 +14,8 @@ mod slots;
 mod tier;
 mod wheel;
 
-pub(crate) use departed::Departed;
 pub use departed::Reason;
+pub(crate) use departed::{Departed, Leaver};
 pub(crate) use epochs::Epochs;
 pub(crate) use tier::{NewEntry, Tier, TierOptions};
 

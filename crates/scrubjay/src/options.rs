@@ -50,6 +50,15 @@ impl EntryOptions {
     }
 }
 
+/// What to do when a loader fails or takes too long: serve what was there, for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FailSafe {
+    /// How long past its time an entry may still be served so.
+    pub max_stale: Duration,
+    /// How long the loader is left alone after a failure, once something stale was served in its place.
+    pub throttle: Duration,
+}
+
 /// What a loader answers: a value or its absence, and how to keep it.
 ///
 /// A plain value converts into one; so does `Option`, whose `None` means that the key has no value.

@@ -48,6 +48,8 @@ pub(crate) struct Leaver<'a, K, V> {
     /// When it expires, by the tier's clock; 0 for never.
     pub(crate) deadline_ms: u64,
     pub(crate) weight: u32,
+    /// Cost class of loading it again.
+    pub(crate) cost: u8,
 }
 
 impl<'a, K, V> Departed<'a, K, V> {

@@ -90,8 +90,6 @@ struct Writer {
     /// Slots from here on were never used.
     untouched: u32,
     limbo: Limbo,
-    /// Entries that left, by reason.
-    departed: [u64; Reason::OverQuota as usize + 1],
 }
 
 impl<K, V> Shard<K, V> {
@@ -107,7 +105,6 @@ impl<K, V> Shard<K, V> {
             free: Vec::new(),
             untouched: 0,
             limbo: Limbo::default(),
-            departed: [0; Reason::OverQuota as usize + 1],
         };
         Shard { table: Published::new(table), slots: Slots::new(), writer: CachePadded::new(Mutex::new(writer)) }
     }
@@ -151,7 +148,8 @@ impl<K, V> Shard<K, V> {
         // SAFETY: a leave owns its slot from the moment it left the index until it is retired, which consumes it.
         let (key, value) = unsafe { self.slots.entry(leave.slot) };
         let (deadline_ms, weight) = (self.slots.deadline_ms(leave.slot), self.slots.weight(leave.slot));
-        Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight }
+        let cost = self.slots.cost(leave.slot);
+        Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight, cost }
     }
 
     /// First step of a lookup ahead: fetches the line of the index.
@@ -180,10 +178,6 @@ impl<K, V> Shard<K, V> {
 
     pub(super) fn weight(&self) -> u64 {
         self.writer.lock().weight
-    }
-
-    pub(super) fn departed_count(&self, reason: Reason) -> u64 {
-        self.writer.lock().departed[reason as usize]
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,0 +1,94 @@
+//! The front door: one cache over all its tiers.
+//!
+//! [`Cache`] is a handle; what it is a handle of is [`Shared`]. `builder.rs` makes it, `read.rs` shows the way of a lookup
+//! through the tiers, `write.rs` the way of an entry into them and out, `many.rs` and `keys.rs` what concerns several keys or
+//! all, `load.rs` and `refresh.rs` what a loader has to do with it, `maintain.rs` what happens with nobody calling.
+//!
+//! **Invariants**
+//! - Whatever changes a key in a tier holds the key's stripe of `leases`, and raises the stripe's epoch before it lets go.
+//!   An entry that is on its way between two tiers arrives only if the epoch is what it was when the entry set out.
+//! - Lock order: stripe, then a shard of a tier. What leaves the memory tier is handled (demoted, told to the listener,
+//!   dropped) when no lock is held. Nothing of the user's runs under a lock, but `Hash`, `Eq` and `Clone` of keys.
+//! - Every read asks the stamps ([`Stamps`]): an entry that is found need not count any more.
+
+use crate::clock::Clock;
+use crate::codec::Codec;
+use crate::compressed::CompressedTier;
+use crate::error::Error;
+use crate::flight::Leases;
+use crate::key::Key;
+use crate::memory::{Epochs, Tier};
+use crate::stats::Counters;
+use crate::stored::Stored;
+use crate::tags::Stamps;
+use settings::Settings;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use tasks::Tasks;
+use times::Jitter;
+use write::{Listener, Partitions, Weigher};
+
+mod read;
+mod settings;
+mod tasks;
+mod times;
+mod write;
+
+pub(crate) use read::{Found, Start};
+pub(crate) use write::Left;
+
+/// What a load ends with, for everyone who waits for it.
+pub(crate) type Outcome<V> = Result<Option<V>, Error>;
+
+/// A cache of values by key, in tiers.
+///
+/// A clone is another handle on the same cache, and costs as much as that of an `Arc`. When the last one goes, so does the
+/// cache; [`close`](Cache::close) ends it earlier and waits.
+pub struct Cache<K, V> {
+    pub(crate) shared: Arc<Shared<K, V>>,
+}
+
+/// What all handles of a cache share.
+pub(crate) struct Shared<K, V> {
+    pub(crate) name: Box<str>,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Settings,
+    pub(crate) memory: Tier<K, Stored<V>>,
+    pub(crate) compressed: Option<Compressing<V>>,
+    pub(crate) leases: Leases<K, Outcome<V>>,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) stamps: Stamps,
+    pub(crate) counters: Counters,
+    pub(crate) tasks: Tasks,
+    weigher: Weigher<K, V>,
+    partitions: Option<Partitions<K>>,
+    listener: Option<Listener<K, V>>,
+    jitter: Jitter,
+    /// How many calls look through whole tiers just now. While it is not zero, no entry moves between tiers.
+    moves_held: AtomicUsize,
+}
+
+/// The compressed tier, and how values become its bytes.
+pub(crate) struct Compressing<V> {
+    pub(crate) tier: CompressedTier,
+    pub(crate) codec: Box<dyn Codec<V>>,
+}
+
+impl<K, V> Clone for Cache<K, V> {
+    fn clone(&self) -> Cache<K, V> {
+        Cache { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<K, V> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("name", &self.shared.name).finish_non_exhaustive()
+    }
+}
+
+impl<K, V> Drop for Shared<K, V> {
+    fn drop(&mut self) {
+        self.tasks.abort();
+    }
+}

@@ -1,0 +1,348 @@
+//! The way of an entry into the tiers and out of them.
+//!
+//! In: [`prepare`](Shared::prepare) asks whatever is the user's (weigher, partition, key bytes) and the tag registry, with
+//! no lock held; then [`store`](Shared::store), under the stripe's lock, only moves what is ready. Out: what memory lets go
+//! is a [`Left`], which is handled when the stripe is unlocked.
+//!
+//! Why the epoch is raised *after* the tiers have changed: what leaves memory carries the epoch of that moment, and is
+//! demoted only if it still holds. Raised before, an old value that is evicted between the raise and its replacement would
+//! pass the test, and lie below the new one. But the same change may push out another key of the same stripe, whose
+//! demotion the raise must not stop: nobody else raises while the stripe is locked, so a neighbour that left in there with
+//! the number from before is as good as one that left with the number after ([`Own`]).
+
+use super::times::cost_class;
+use super::{Cache, Compressing, Outcome, Shared};
+use crate::compressed::NewKept;
+use crate::error::Error;
+use crate::flight::Stripe;
+use crate::key::Key;
+use crate::memory::{Departed, Leaver, NewEntry, Reason};
+use crate::options::{EntryOptions, Loaded};
+use crate::stats::{Dropped, Frequent, Rare};
+use crate::stored::Stored;
+use std::borrow::Borrow;
+use std::hash::Hash;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Who is told what left memory, and why.
+pub(super) type Listener<K, V> = Box<dyn Fn(&K, &V, Reason) + Send + Sync>;
+
+/// What an entry weighs.
+pub(super) struct Weigher<K, V> {
+    pub(super) weigh: Box<dyn Fn(&K, &V) -> u64 + Send + Sync>,
+    /// What the knowledge weighs that a key has no value.
+    pub(super) weigh_absent: Box<dyn Fn(&K) -> u64 + Send + Sync>,
+    /// Whether it counts bytes, and knows nothing of tags.
+    pub(super) is_estimate: bool,
+}
+
+/// Which partition an entry is charged to.
+pub(super) struct Partitions<K> {
+    pub(super) names: Vec<String>,
+    pub(super) choose: Choose<K>,
+}
+
+pub(super) type Choose<K> = Box<dyn Fn(&K) -> Option<&str> + Send + Sync>;
+
+/// An entry that is ready to be stored.
+pub(crate) struct Entering<K, V> {
+    pub(super) entry: NewEntry<K, Stored<V>>,
+    /// If a tier below wants them.
+    pub(super) key_bytes: Option<Vec<u8>>,
+}
+
+/// What left memory. To be handed to [`Shared::let_go`] when no lock is held.
+#[must_use]
+pub(crate) struct Left<'a, K, V> {
+    departed: Departed<'a, K, Stored<V>>,
+    own: Option<Own>,
+}
+
+/// The change of which something left: its stripe, and that stripe's epoch before the change raised it.
+#[derive(Clone, Copy)]
+struct Own {
+    stripe: usize,
+    epoch: u64,
+}
+
+/// Why an entry cannot be stored.
+pub(super) struct Refused {
+    pub(super) error: Error,
+    is_too_large: bool,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Refused {
+        Refused { error, is_too_large: false }
+    }
+}
+
+impl<'a, K, V> From<Departed<'a, K, Stored<V>>> for Left<'a, K, V> {
+    fn from(departed: Departed<'a, K, Stored<V>>) -> Left<'a, K, V> {
+        Left { departed, own: None }
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
+    /// Makes an entry of what a load brought. `None` if it is not to be stored: by the loader's word, because an absence
+    /// is not remembered, because it is too large, or because a stamp has overtaken it. What was dropped is counted.
+    ///
+    /// # Errors
+    /// The loader's options or the weigher's answer are out of their limits.
+    pub(crate) fn prepare_loaded(
+        &self,
+        key: K,
+        loaded: Loaded<V>,
+        born: u64,
+        took: Duration,
+    ) -> Result<Option<Entering<K, V>>, Error> {
+        let Loaded { value, options, is_stored } = loaded;
+        let is_remembered = options.time_to_live.is_some() || self.settings.negative_ttl_ms > 0;
+        if !is_stored || value.is_none() && !is_remembered {
+            return Ok(None);
+        }
+        match self.prepare(key, value, &options, born, self.settings.is_cost_measured.then_some(took)) {
+            Ok(entering) => {
+                let stored = &entering.entry.value;
+                let is_valid = self.stamps.is_valid(stored.born, stored.tags.as_deref());
+                if !is_valid {
+                    self.counters.count_rare(Rare::Revoked);
+                }
+                Ok(is_valid.then_some(entering))
+            }
+            Err(refused) if refused.is_too_large => Ok(None),
+            Err(refused) => Err(refused.error),
+        }
+    }
+
+    /// Makes an entry of a value, or of the knowledge that there is none. No lock may be held.
+    pub(super) fn prepare(
+        &self,
+        key: K,
+        value: Option<V>,
+        options: &EntryOptions,
+        born: u64,
+        took: Option<Duration>,
+    ) -> Result<Entering<K, V>, Refused> {
+        let times = self.times(options, value.is_some())?;
+        let tags = self.stamps.tags(&options.tags)?;
+        let partition = self.partition(&key)?;
+        let extra = tags.as_ref().map_or(0, |tags| tags.heap_bytes());
+        let weight = self.weight(&key, value.as_ref(), options.weight, extra)?;
+        let cost = cost_class(options.cost.or(took));
+        let due_ms = self.due_ms(&times, value.is_some());
+        let value = Stored { value, fresh_until_ms: times.fresh_until_ms, due_ms, born, tags };
+        let key_bytes = self.compressed.as_ref().map(|_| bytes_of(&key));
+        let deadline_ms = times.stale_until_ms;
+        Ok(Entering { entry: NewEntry { key, value, weight, deadline_ms, cost, partition }, key_bytes })
+    }
+
+    /// Stores the entry in memory and takes its key out of the tiers below. `stripe` is the key's, locked; the key's flight
+    /// is whoever's who calls.
+    pub(crate) fn store(
+        &self,
+        stripe: &mut Stripe<'_, K, Outcome<V>>,
+        hash: u64,
+        entering: Entering<K, V>,
+    ) -> Left<'_, K, V> {
+        let Entering { entry, key_bytes } = entering;
+        let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
+        if let (Some(compressed), Some(key_bytes)) = (&self.compressed, key_bytes) {
+            compressed.tier.remove(&key_bytes);
+        }
+        let departed = self.memory.insert(hash, entry);
+        stripe.raise();
+        self.counters.count(Frequent::MemoryInsert);
+        Left { departed, own: Some(own) }
+    }
+
+    /// An insert by the caller: revokes the load of the key, and wins against it.
+    pub(super) fn enter(&self, entering: Entering<K, V>) {
+        let hash = self.memory.hash(&entering.entry.key);
+        let left = {
+            let mut stripe = self.leases.lock(hash);
+            stripe.revoke(&entering.entry.key);
+            self.store(&mut stripe, hash, entering)
+        };
+        self.let_go(left);
+    }
+
+    /// A removal by the caller. Whether there was a fresh value.
+    pub(super) fn remove<Q>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        let hash = self.memory.hash(key);
+        let key_bytes = self.compressed.as_ref().map(|_| bytes_of(&key.to_owned()));
+        let mut was_there = false;
+        let left = {
+            let mut stripe = self.leases.lock(hash);
+            let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
+            stripe.revoke(key);
+            let departed = self.memory.remove_if(hash, key, Reason::Removed, |stored| {
+                was_there = stored.value.is_some()
+                    && !self.clock.is_past(stored.fresh_until_ms)
+                    && self.stamps.is_valid(stored.born, stored.tags.as_deref());
+                true
+            });
+            if let (Some(compressed), Some(key_bytes)) = (&self.compressed, &key_bytes) {
+                compressed.tier.remove_if(key_bytes, |kept| {
+                    was_there |= !kept.is_absent
+                        && !self.clock.is_past(kept.times.fresh_until_ms)
+                        && self.stamps.is_valid_named(kept.born, kept.tags);
+                    true
+                });
+            }
+            stripe.raise();
+            departed.map(|departed| Left { departed, own: Some(own) })
+        };
+        if let Some(left) = left {
+            self.let_go(left);
+        }
+        was_there
+    }
+
+    /// Handles what left memory: counts it, demotes what still counts, tells the listener. No lock may be held.
+    pub(crate) fn let_go(&self, left: Left<'_, K, V>) {
+        left.departed.each(|leaver| {
+            self.counters.departed(leaver.reason);
+            if let (Some(compressed), Reason::Evicted | Reason::OverQuota) = (&self.compressed, leaver.reason) {
+                self.demote(compressed, &leaver, left.own);
+            }
+            if let (Some(listener), Some(value)) = (&self.listener, &leaver.value.value) {
+                let tell = || listener(leaver.key, value, leaver.reason);
+                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell)).is_err() {
+                    self.counters.count_rare(Rare::ListenerPanic);
+                }
+            }
+        });
+    }
+
+    fn demote(&self, compressed: &Compressing<V>, leaver: &Leaver<'_, K, Stored<V>>, own: Option<Own>) {
+        let stored = leaver.value;
+        let dropped = |why| self.counters.dropped(why);
+        if self.clock.is_past(leaver.deadline_ms) {
+            return dropped(Dropped::Expired);
+        }
+        if !self.stamps.is_valid(stored.born, stored.tags.as_deref()) {
+            return dropped(Dropped::Invalidated);
+        }
+        let key_bytes = bytes_of(leaver.key);
+        let tags: Vec<&str> = stored.tags.iter().flat_map(|tags| tags.names()).collect();
+        let new = NewKept {
+            key: &key_bytes,
+            times: self.times_of(stored, leaver.deadline_ms),
+            cost: leaver.cost,
+            born: stored.born,
+            weight: leaver.weight,
+            tags: &tags,
+        };
+        let encoded = match &stored.value {
+            Some(value) => compressed.tier.encode(&new, |out| compressed.codec.encode(value, out)),
+            None => compressed.tier.encode_absent(&new),
+        };
+        // Why not is counted by the tier.
+        let Some(encoded) = encoded else { return };
+        let hash = self.memory.hash(leaver.key);
+        let own = own.filter(|own| own.stripe == self.epochs.stripe(hash) && own.epoch == leaver.epoch);
+        let epoch = leaver.epoch + u64::from(own.is_some());
+        let left = {
+            let stripe = self.leases.lock(hash);
+            if stripe.epoch() != epoch || self.moves_held.load(Ordering::Acquire) > 0 {
+                return dropped(Dropped::Invalidated);
+            }
+            compressed.tier.insert(encoded)
+        };
+        drop(left);
+    }
+
+    /// The partition of a key as the tier counts them: from 1 on, 0 for none.
+    pub(super) fn partition(&self, key: &K) -> Result<u16, Error> {
+        let Some(partitions) = &self.partitions else { return Ok(0) };
+        let Some(name) = (partitions.choose)(key) else { return Ok(0) };
+        let index = partitions.names.iter().position(|other| other == name).ok_or_else(|| {
+            let names = partitions.names.join(", ");
+            Error::invalid(format!("partition of key {} is {name:?}, must be one of {names}", shown(key)))
+        })?;
+        Ok(u16::try_from(index + 1).unwrap_or(0))
+    }
+
+    fn weight(&self, key: &K, value: Option<&V>, given: Option<u32>, extra: usize) -> Result<u32, Refused> {
+        let weight = match (given, value) {
+            (Some(weight), _) => u64::from(weight),
+            (None, Some(value)) => (self.weigher.weigh)(key, value),
+            (None, None) => (self.weigher.weigh_absent)(key),
+        };
+        let weight_max = self.memory.capacity().min(u64::from(u32::MAX));
+        if weight == 0 || weight > weight_max {
+            let text = format!("weight of key {} is {weight}, must be 1..={weight_max}", shown(key));
+            let why = if weight == 0 { Dropped::Invalid } else { Dropped::TooLarge };
+            self.counters.dropped(why);
+            return Err(Refused { error: Error::invalid(text), is_too_large: weight != 0 });
+        }
+        let extra = if self.weigher.is_estimate && given.is_none() { u64::try_from(extra).unwrap_or(0) } else { 0 };
+        Ok(u32::try_from((weight + extra).min(weight_max)).unwrap_or(u32::MAX))
+    }
+}
+
+/// The stable bytes of a key.
+pub(super) fn bytes_of<K: Key>(key: &K) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    key.encode(&mut bytes);
+    bytes
+}
+
+/// A key as a message shows it.
+fn shown<K: Key>(key: &K) -> String {
+    const BYTES_MAX: usize = 64;
+    let bytes = bytes_of(key);
+    let is_cut = bytes.len() > BYTES_MAX;
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(BYTES_MAX)]);
+    if is_cut { format!("{text:?}...") } else { format!("{text:?}") }
+}
+
+/// # Writing
+///
+/// Each of these wins against every load of its key that began before: those who already wait get the load's result, nobody
+/// else, and it is not stored.
+impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Stores a value, as the cache keeps values.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it weighs nothing or more than the budget, [`Closed`](crate::ErrorKind::Closed).
+    /// What was there before stays.
+    ///
+    /// # Cancellation
+    /// Never waits today. With slower tiers a dropped future may have written some of them.
+    pub async fn insert(&self, key: K, value: V) -> Result<(), Error> {
+        self.insert_with(key, value, EntryOptions::default()).await
+    }
+
+    /// Stores a value with options of its own.
+    ///
+    /// # Errors
+    /// As [`insert`](Cache::insert), and `Invalid` for options that are out of their limits.
+    pub async fn insert_with(&self, key: K, value: V, options: EntryOptions) -> Result<(), Error> {
+        let shared = &*self.shared;
+        shared.tasks.check_open()?;
+        let born = shared.stamps.born();
+        let entering = shared.prepare(key, Some(value), &options, born, None).map_err(|refused| refused.error)?;
+        shared.enter(entering);
+        Ok(())
+    }
+
+    /// Takes the key out of every tier. Whether it had a fresh value.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    pub async fn remove<Q>(&self, key: &Q) -> Result<bool, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        self.shared.tasks.check_open()?;
+        Ok(self.shared.remove(key))
+    }
+}

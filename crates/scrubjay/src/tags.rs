@@ -1,0 +1,220 @@
+//! What was invalidated, and when: stamps that decide in O(1) whether an entry still counts.
+//!
+//! Idea: a cache has one **sequence**. `clear` and `remove_by_tag` raise it and write the new number down: as the cache's
+//! `cleared_at`, or as the tag's `invalidated`. Every entry carries the number that the sequence had when its load or
+//! insert *began* (`born`). It is valid if nothing that concerns it was written down since. So an invalidation touches no
+//! entry, however many there are, and wins against each load that began before it, wherever that load is now.
+//!
+//! An entry holds its tags by pointer, so the check is a read per tag. The registry, by name, is for who attaches a tag and
+//! who invalidates one. Tags that no entry in memory holds are swept when the registry has doubled. A load that began before,
+//! or an entry in a lower tier, which has its tags by name, may still bring a swept tag back. The **floors** remember: a tag
+//! starts with the highest stamp ever swept of a tag whose name falls into the same of [`FLOORS`] places. A name that
+//! shares a place with another may so lose an entry that was still good; never the other way.
+//!
+//! **Invariant:** for a name there is at most one [`Tag`] that anybody holds, the one in the registry.
+
+use crate::error::Error;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Tags that one entry may have.
+pub(crate) const TAGS_MAX: usize = 64;
+
+/// Bytes of a tag's name.
+pub(crate) const TAG_BYTES_MAX: usize = 256;
+
+/// Places for the stamps of swept tags. They take 64 KiB, from the first sweep on.
+const FLOORS: usize = 8192;
+
+/// Tags below which the registry is not swept.
+const SWEEP_MIN: usize = 1024;
+
+/// A name that entries share, and when it was last invalidated.
+#[derive(Debug)]
+pub(crate) struct Tag {
+    name: Arc<str>,
+    invalidated: AtomicU64,
+}
+
+/// The tags of one entry: none twice.
+#[derive(Clone, Debug)]
+pub(crate) struct TagSet {
+    tags: Box<[Arc<Tag>]>,
+}
+
+impl TagSet {
+    /// Whether none of them was invalidated since `born`.
+    pub(crate) fn is_valid(&self, born: u64) -> bool {
+        self.tags.iter().all(|tag| tag.invalidated.load(Ordering::Acquire) <= born)
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().map(|tag| &*tag.name)
+    }
+
+    /// Bytes that they take in the entry. The names are the registry's.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        size_of::<TagSet>() + self.tags.len() * size_of::<Arc<Tag>>()
+    }
+}
+
+/// The sequence of a cache, its tags, and when all of it was last cleared.
+#[derive(Debug)]
+pub(crate) struct Stamps {
+    sequence: AtomicU64,
+    cleared_at: AtomicU64,
+    registry: Mutex<Registry>,
+}
+
+#[derive(Debug)]
+struct Registry {
+    tags: HashMap<Arc<str>, Arc<Tag>, ahash::RandomState>,
+    /// None before the first sweep.
+    floors: Vec<u64>,
+    sweep_at: usize,
+}
+
+impl Stamps {
+    pub(crate) fn new() -> Stamps {
+        let registry = Registry { tags: HashMap::default(), floors: Vec::new(), sweep_at: SWEEP_MIN };
+        Stamps { sequence: AtomicU64::new(0), cleared_at: AtomicU64::new(0), registry: Mutex::new(registry) }
+    }
+
+    /// What an entry is born with whose load or insert begins now.
+    pub(crate) fn born(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing that concerns the entry was invalidated since it was born.
+    #[inline]
+    pub(crate) fn is_valid(&self, born: u64, tags: Option<&TagSet>) -> bool {
+        born >= self.cleared_at.load(Ordering::Acquire) && tags.is_none_or(|tags| tags.is_valid(born))
+    }
+
+    /// The same for an entry that has its tags by name.
+    pub(crate) fn is_valid_named<'a>(&self, born: u64, mut names: impl Iterator<Item = &'a str>) -> bool {
+        if born < self.cleared_at.load(Ordering::Acquire) {
+            return false;
+        }
+        let Some(first) = names.next() else { return true };
+        let registry = self.registry.lock();
+        std::iter::once(first).chain(names).all(|name| registry.invalidated(name) <= born)
+    }
+
+    /// From now on nothing counts that was born before.
+    pub(crate) fn clear(&self) {
+        let now = self.raise();
+        self.cleared_at.fetch_max(now, Ordering::AcqRel);
+    }
+
+    /// From now on nothing counts, ever.
+    pub(crate) fn close(&self) {
+        self.cleared_at.store(u64::MAX, Ordering::Release);
+    }
+
+    /// From now on nothing with that tag counts that was born before.
+    ///
+    /// # Errors
+    /// The name is empty or too long.
+    pub(crate) fn invalidate(&self, name: &str) -> Result<(), Error> {
+        check_name(name)?;
+        let tag = self.registry.lock().tag(name);
+        let now = self.raise();
+        tag.invalidated.fetch_max(now, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The tags of these names; `None` for no names.
+    ///
+    /// # Errors
+    /// A name is empty or too long, or there are too many.
+    pub(crate) fn tags(&self, names: &[impl AsRef<str>]) -> Result<Option<Box<TagSet>>, Error> {
+        if names.is_empty() {
+            return Ok(None);
+        }
+        if names.len() > TAGS_MAX {
+            return Err(Error::invalid(format!("tags are {}, must be at most {TAGS_MAX} per entry", names.len())));
+        }
+        names.iter().try_for_each(|name| check_name(name.as_ref()))?;
+        let mut tags: Vec<Arc<Tag>> = Vec::with_capacity(names.len());
+        let mut registry = self.registry.lock();
+        for name in names {
+            let tag = registry.tag(name.as_ref());
+            if !tags.iter().any(|other| Arc::ptr_eq(other, &tag)) {
+                tags.push(tag);
+            }
+        }
+        Ok(Some(Box::new(TagSet { tags: tags.into_boxed_slice() })))
+    }
+
+    /// Tags that are remembered.
+    pub(crate) fn tags_len(&self) -> usize {
+        self.registry.lock().tags.len()
+    }
+
+    fn raise(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+}
+
+impl Registry {
+    fn tag(&mut self, name: &str) -> Arc<Tag> {
+        if let Some(tag) = self.tags.get(name) {
+            return Arc::clone(tag);
+        }
+        if self.tags.len() >= self.sweep_at {
+            self.sweep();
+        }
+        let name: Arc<str> = Arc::from(name);
+        let floor = self.floor(&name);
+        let tag = Arc::new(Tag { name: Arc::clone(&name), invalidated: AtomicU64::new(floor) });
+        self.tags.insert(name, Arc::clone(&tag));
+        tag
+    }
+
+    fn invalidated(&self, name: &str) -> u64 {
+        self.tags.get(name).map_or_else(|| self.floor(name), |tag| tag.invalidated.load(Ordering::Acquire))
+    }
+
+    /// The stamp with which a tag of this name starts that is not in the registry.
+    fn floor(&self, name: &str) -> u64 {
+        self.floors.get(place(self.tags.hasher(), name)).copied().unwrap_or(0)
+    }
+
+    /// Forgets the tags that nobody holds. Nobody gets hold of one meanwhile: the only way is through the registry.
+    fn sweep(&mut self) {
+        let hasher = self.tags.hasher().clone();
+        let floors = &mut self.floors;
+        floors.resize(FLOORS, 0);
+        self.tags.retain(|name, tag| {
+            let is_held = Arc::strong_count(tag) > 1;
+            if !is_held {
+                let floor = &mut floors[place(&hasher, name)];
+                *floor = (*floor).max(tag.invalidated.load(Ordering::Acquire));
+            }
+            is_held
+        });
+        self.sweep_at = (2 * self.tags.len()).max(SWEEP_MIN);
+        self.tags.shrink_to(self.sweep_at);
+    }
+}
+
+fn place(hasher: &ahash::RandomState, name: &str) -> usize {
+    usize::try_from(hasher.hash_one(name) % FLOORS as u64).unwrap_or(0)
+}
+
+fn check_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() {
+        return Err(Error::invalid(format!("a tag is empty, must be 1..={TAG_BYTES_MAX} bytes")));
+    }
+    if name.len() > TAG_BYTES_MAX {
+        return Err(Error::invalid(format!("a tag is {} bytes, must be 1..={TAG_BYTES_MAX}", name.len())));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Stamps: what an invalidation reaches, and what the sweep must not bring back.
+
+use super::*;
+
+fn tags(stamps: &Stamps, names: &[&str]) -> Box<TagSet> {
+    stamps.tags(names).unwrap().unwrap()
+}
+
+#[test]
+fn an_invalidation_reaches_what_was_born_before_and_not_what_came_after() {
+    let stamps = Stamps::new();
+    let held = tags(&stamps, &["a", "b"]);
+    let (before, other) = (stamps.born(), tags(&stamps, &["c"]));
+    assert!(stamps.is_valid(before, Some(&held)));
+    stamps.invalidate("b").unwrap();
+    assert!(!stamps.is_valid(before, Some(&held)));
+    assert!(stamps.is_valid(before, Some(&other)), "another tag was invalidated");
+    assert!(stamps.is_valid(before, None));
+    assert!(stamps.is_valid(stamps.born(), Some(&held)), "born after");
+}
+
+#[test]
+fn a_clear_reaches_everything_born_before() {
+    let stamps = Stamps::new();
+    let before = stamps.born();
+    stamps.clear();
+    assert!(!stamps.is_valid(before, None));
+    assert!(stamps.is_valid(stamps.born(), None));
+    stamps.close();
+    assert!(!stamps.is_valid(stamps.born(), None), "after a close nothing counts");
+}
+
+#[test]
+fn a_tag_twice_is_a_tag_once() {
+    let stamps = Stamps::new();
+    let held = tags(&stamps, &["a", "a", "b", "a"]);
+    assert_eq!(held.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(stamps.tags_len(), 2);
+    assert!(stamps.tags(&[""; 0]).unwrap().is_none());
+}
+
+#[test]
+fn tags_at_their_limits_pass_and_one_above_is_an_error_that_names_the_limit() {
+    let stamps = Stamps::new();
+    let text = |result: Result<Option<Box<TagSet>>, Error>| result.unwrap_err().to_string();
+    assert_eq!(text(stamps.tags(&[""])), "a tag is empty, must be 1..=256 bytes");
+    assert!(stamps.tags(&["x".repeat(256)]).is_ok());
+    assert_eq!(text(stamps.tags(&["x".repeat(257)])), "a tag is 257 bytes, must be 1..=256");
+    let names = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+    assert!(stamps.tags(&names(64)).is_ok());
+    assert_eq!(text(stamps.tags(&names(65))), "tags are 65, must be at most 64 per entry");
+    assert_eq!(stamps.invalidate("").unwrap_err().to_string(), "a tag is empty, must be 1..=256 bytes");
+}
+
+#[test]
+fn the_registry_stays_within_twice_what_is_held() {
+    let stamps = Stamps::new();
+    let held: Vec<_> = (0..2_000).map(|n| tags(&stamps, &[&format!("held-{n}")])).collect();
+    for n in 0..100_000 {
+        drop(tags(&stamps, &[&format!("gone-{n}")]));
+        assert!(stamps.tags_len() <= 4_000 + 1, "{} tags", stamps.tags_len());
+    }
+    assert_eq!(held.len(), 2_000);
+}
+
+#[test]
+fn a_swept_tag_does_not_bring_back_what_a_load_began_before_its_invalidation() {
+    let stamps = Stamps::new();
+    let began = stamps.born();
+    stamps.invalidate("role").unwrap();
+    for n in 0..3 * SWEEP_MIN {
+        drop(tags(&stamps, &[&format!("tag-{n}")]));
+    }
+    assert!(!stamps.registry.lock().tags.contains_key("role"), "swept");
+    assert!(!stamps.is_valid(began, Some(&tags(&stamps, &["role"]))));
+    assert!(stamps.is_valid(stamps.born(), Some(&tags(&stamps, &["role"]))));
+}
