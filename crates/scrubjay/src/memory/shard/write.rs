@@ -124,7 +124,14 @@ impl<K, V> Shard<K, V> {
     /// Takes out what has expired, `entries_max` at most.
     pub(in super::super) fn expire(&self, around: &Surroundings, entries_max: usize, leaves: &mut Leaves) {
         let mut writer = self.writer.lock();
-        self.expire_some(&mut writer, around, entries_max, leaves);
+        let mut left = entries_max;
+        loop {
+            let (count, is_done) = self.expire_some(&mut writer, around, left, leaves);
+            left -= count;
+            if is_done || left == 0 {
+                break;
+            }
+        }
         self.finish(writer, around);
     }
 
@@ -277,22 +284,25 @@ impl<K, V> Shard<K, V> {
         }
     }
 
+    /// Takes out some of what has expired; answers how many, and whether that was all.
     fn expire_some(
         &self,
         writer: &mut MutexGuard<'_, Writer>,
         around: &Surroundings,
         entries_max: usize,
         leaves: &mut Leaves,
-    ) {
-        let Some(wheel) = &mut writer.wheel else { return };
+    ) -> (usize, bool) {
+        let Some(wheel) = &mut writer.wheel else { return (0, true) };
         let mut expired: SmallVec<[u32; 8]> = SmallVec::new();
-        wheel.advance(around.clock.now_ms(), entries_max, |slot| expired.push(slot));
-        for slot in expired {
-            let partition = self.slots.partition(slot);
-            writer.policies[partition].remove(&self.slots, slot);
-            self.unlink(writer, around, slot);
-            self.leave(writer, around, slot, Reason::Expired, leaves);
+        let deadline_of = |slot| self.slots.deadline_ms(slot);
+        let is_done = wheel.advance(around.clock.now_ms(), entries_max, deadline_of, |slot| expired.push(slot));
+        for slot in &expired {
+            let partition = self.slots.partition(*slot);
+            writer.policies[partition].remove(&self.slots, *slot);
+            self.unlink(writer, around, *slot);
+            self.leave(writer, around, *slot, Reason::Expired, leaves);
         }
+        (expired.len(), is_done)
     }
 
     /// Lets the lock go, and begins what must not happen under it.
