@@ -90,6 +90,8 @@ struct Writer {
     /// Slots from here on were never used.
     untouched: u32,
     limbo: Limbo,
+    /// Entries that left, by reason.
+    departed: [u64; Reason::OverQuota as usize + 1],
 }
 
 impl<K, V> Shard<K, V> {
@@ -105,6 +107,7 @@ impl<K, V> Shard<K, V> {
             free: Vec::new(),
             untouched: 0,
             limbo: Limbo::default(),
+            departed: [0; Reason::OverQuota as usize + 1],
         };
         Shard { table: Published::new(table), slots: Slots::new(), writer: CachePadded::new(Mutex::new(writer)) }
     }
@@ -178,6 +181,10 @@ impl<K, V> Shard<K, V> {
 
     pub(super) fn weight(&self) -> u64 {
         self.writer.lock().weight
+    }
+
+    pub(super) fn departed_count(&self, reason: Reason) -> u64 {
+        self.writer.lock().departed[reason as usize]
     }
 
     pub(super) fn len(&self) -> usize {

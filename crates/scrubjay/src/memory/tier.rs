@@ -232,6 +232,11 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         self.shards.iter().map(Shard::len).sum()
     }
 
+    /// Entries that have left for this reason since the tier was made, whether anybody watches or not.
+    pub(crate) fn departed_count(&self, reason: Reason) -> u64 {
+        self.shards.iter().map(|shard| shard.departed_count(reason)).sum()
+    }
+
     /// Bytes that an entry takes in the tier besides what key and value hold outside of themselves: its slot, its place in
     /// the index at the usual load, and what the policy remembers of it.
     pub(crate) fn entry_bytes() -> usize {

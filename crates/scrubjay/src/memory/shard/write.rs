@@ -118,6 +118,7 @@ impl<K, V> Shard<K, V> {
         writer.policies[self.slots.partition(slot)].remove(&self.slots, slot);
         writer.table.remove(parts.home, place);
         self.count_out(&mut writer, around, slot);
+        writer.departed[reason as usize] += 1;
         Some(Leave { slot, reason, epoch: around.epoch(parts.home), shard: 0 })
     }
 
@@ -268,6 +269,7 @@ impl<K, V> Shard<K, V> {
 
     /// A slot that is in nothing any more: to the caller, or to limbo when nobody looks.
     fn leave(&self, writer: &mut Writer, around: &Surroundings, slot: u32, reason: Reason, leaves: &mut Leaves) {
+        writer.departed[reason as usize] += 1;
         if around.is_watched {
             leaves.push(Leave { slot, reason, epoch: around.epoch(self.slots.hash(slot)), shard: 0 });
         } else {
