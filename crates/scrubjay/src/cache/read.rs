@@ -37,6 +37,8 @@ pub(crate) struct Stale<V> {
     pub(crate) is_served_at_once: bool,
     /// It may be served when the loader fails or takes longer than the soft timeout.
     pub(crate) is_fail_safe: bool,
+    /// Until when that.
+    pub(crate) fail_safe_until_ms: u64,
 }
 
 /// Where a lookup sets out.
@@ -133,7 +135,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let is_served_at_once = late_ms < self.settings.stale_while_revalidate_ms;
         let is_fail_safe = late_ms < self.settings.max_stale_ms();
         if is_served_at_once || is_fail_safe {
-            Found::Stale(Stale { value, is_served_at_once, is_fail_safe })
+            let fail_safe_until_ms = fresh_until_ms + self.settings.max_stale_ms();
+            Found::Stale(Stale { value, is_served_at_once, is_fail_safe, fail_safe_until_ms })
         } else {
             Found::Miss
         }

@@ -11,10 +11,10 @@
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
 use super::times::cost_class;
-use super::{Cache, Compressing, Outcome, Shared};
+use super::{Cache, Compressing, Shared};
 use crate::compressed::NewKept;
 use crate::error::Error;
-use crate::flight::Stripe;
+use crate::flight::{Answer, Stripe};
 use crate::key::Key;
 use crate::memory::{Departed, Leaver, NewEntry, Reason};
 use crate::options::{EntryOptions, Loaded};
@@ -86,7 +86,7 @@ impl<'a, K, V> From<Departed<'a, K, Stored<V>>> for Left<'a, K, V> {
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Makes an entry of what a load brought. `None` if it is not to be stored: by the loader's word, because an absence
-    /// is not remembered, because it is too large, or because a stamp has overtaken it. What was dropped is counted.
+    /// is not remembered, or because it is too large. What was dropped is counted.
     ///
     /// # Errors
     /// The loader's options or the weigher's answer are out of their limits.
@@ -103,14 +103,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             return Ok(None);
         }
         match self.prepare(key, value, &options, born, self.settings.is_cost_measured.then_some(took)) {
-            Ok(entering) => {
-                let stored = &entering.entry.value;
-                let is_valid = self.stamps.is_valid(stored.born, stored.tags.as_deref());
-                if !is_valid {
-                    self.counters.count_rare(Rare::Revoked);
-                }
-                Ok(is_valid.then_some(entering))
-            }
+            Ok(entering) => Ok(Some(entering)),
             Err(refused) if refused.is_too_large => Ok(None),
             Err(refused) => Err(refused.error),
         }
@@ -142,7 +135,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// is whoever's who calls.
     pub(crate) fn store(
         &self,
-        stripe: &mut Stripe<'_, K, Outcome<V>>,
+        stripe: &mut Stripe<'_, K, Answer<V>>,
         hash: u64,
         entering: Entering<K, V>,
     ) -> Left<'_, K, V> {
