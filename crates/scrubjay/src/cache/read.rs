@@ -9,7 +9,7 @@ use crate::compressed::Kept;
 use crate::entry::Times;
 use crate::key::Key;
 use crate::memory::{NewEntry, Reason};
-use crate::stats::Frequent;
+use crate::stats::{Frequent, Rare};
 use crate::stored::Stored;
 use crate::tags::TagSet;
 use std::borrow::Borrow;
@@ -174,10 +174,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let epoch = self.epochs.get(self.epochs.stripe(hash));
         let key = key.to_owned();
         let key_bytes = bytes_of(&key);
-        let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else { return Found::Miss };
+        let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else {
+            self.counters.count(Frequent::CompressedMiss);
+            return Found::Miss;
+        };
         if self.clock.is_past(raised.times.fresh_until_ms) {
-            return self.judge_due(raised.value, raised.times.fresh_until_ms);
+            let found = self.judge_due(raised.value, raised.times.fresh_until_ms);
+            let is_stale = matches!(found, Found::Stale(_));
+            self.counters.count(if is_stale { Frequent::CompressedStaleHit } else { Frequent::CompressedMiss });
+            return found;
         }
+        self.counters.count(Frequent::CompressedHit);
         let found = self.judge_raised(&raised);
         self.promote(compressed, hash, epoch, key, key_bytes, raised);
         found
@@ -236,6 +243,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 return;
             }
             compressed.tier.promoted(&key_bytes);
+            self.counters.count_rare(Rare::Promotion);
             self.store(&mut stripe, hash, entering)
         };
         self.let_go(left);

@@ -18,7 +18,7 @@ use crate::flight::{Answer, Stripe};
 use crate::key::Key;
 use crate::memory::{Departed, Leaver, NewEntry, Reason};
 use crate::options::{EntryOptions, Loaded};
-use crate::stats::{Dropped, Frequent, Rare};
+use crate::stats::{Dropped, Frequent, Place, Rare};
 use crate::stored::Stored;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -200,7 +200,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Handles what left memory: counts it, demotes what still counts, tells the listener. No lock may be held.
     pub(crate) fn let_go(&self, left: Left<'_, K, V>) {
         left.departed.each(|leaver| {
-            self.counters.departed(leaver.reason);
+            self.counters.departed(Place::Memory, leaver.reason);
             if let (Some(compressed), Reason::Evicted | Reason::OverQuota) = (&self.compressed, leaver.reason) {
                 self.demote(compressed, &leaver, left.own);
             }
@@ -215,7 +215,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     fn demote(&self, compressed: &Compressing<V>, leaver: &Leaver<'_, K, Stored<V>>, own: Option<Own>) {
         let stored = leaver.value;
-        let dropped = |why| self.counters.dropped(why);
+        let dropped = |why| self.counters.dropped(Place::Compressed, why);
         if self.clock.is_past(leaver.deadline_ms) {
             return dropped(Dropped::Expired);
         }
@@ -249,6 +249,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             compressed.tier.insert(encoded)
         };
         drop(left);
+        self.counters.count(Frequent::CompressedInsert);
     }
 
     /// The partition of a key as the tier counts them: from 1 on, 0 for none.
@@ -272,7 +273,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if weight == 0 || weight > weight_max {
             let text = format!("weight of key {} is {weight}, must be 1..={weight_max}", shown(key));
             let why = if weight == 0 { Dropped::Invalid } else { Dropped::TooLarge };
-            self.counters.dropped(why);
+            self.counters.dropped(Place::Memory, why);
             return Err(Refused { error: Error::invalid(text), is_too_large: weight != 0 });
         }
         let extra = if self.weigher.is_estimate && given.is_none() { u64::try_from(extra).unwrap_or(0) } else { 0 };

@@ -10,7 +10,7 @@ use crate::flight::{Answer, Lease, Scope, Stripe, Trouble};
 use crate::key::Key;
 use crate::memory::Reason;
 use crate::options::Loaded;
-use crate::stats::{Dropped, Rare};
+use crate::stats::{Dropped, Place, Rare};
 use std::time::Duration;
 
 /// A refresh that has failed is not tried again for so long, where there is no fail-safe whose throttle says it: else every
@@ -23,7 +23,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     pub(super) fn settle(&self, lease: Lease<K, Answer<V>>, loaded: Loaded<V>, took: Duration) {
         let (hash, born, value) = (lease.hash(), lease.begun().born, loaded.value.clone());
         let mut entering = self.prepare_loaded(lease.key().clone(), loaded, born, took).unwrap_or_else(|error| {
-            self.counters.dropped(Dropped::Invalid);
+            self.counters.dropped(Place::Memory, Dropped::Invalid);
             tracing::warn!(cache = &*self.name, %error, "a loaded value is returned and not stored");
             None
         });
