@@ -25,8 +25,22 @@ impl Report {
         self.rows.push(Row { case, subject, unit, value });
     }
 
+    /// Prints the table and writes the rows, as the end of a run. `smoke` says on what a run was that measured nothing.
+    pub(crate) fn finish(&self, json: Option<&Path>, smoke: Option<&str>) -> anyhow::Result<()> {
+        println!("\n{}", self.table());
+        if let Some(what) = smoke {
+            println!("\nA smoke run on {what}: these are no figures to quote.");
+        }
+        println!("\nIn brackets: the figure as a multiple of the first column's.");
+        if let Some(path) = json {
+            self.write(path)?;
+            println!("Rows written to {}", path.display());
+        }
+        Ok(())
+    }
+
     /// The rows as JSON: `case`, `subject`, `unit`, `value`.
-    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
+    fn write(&self, path: &Path) -> anyhow::Result<()> {
         let row = |row: &Row| {
             let value = (row.value * 1e6).round() / 1e6;
             json!({ "case": row.case, "subject": row.subject, "unit": row.unit, "value": value }).to_string()
@@ -36,7 +50,7 @@ impl Report {
     }
 
     /// A table in Markdown: a line per case, a column per subject, each with its ratio to the first column.
-    pub(crate) fn table(&self) -> String {
+    fn table(&self) -> String {
         let mut subjects: Vec<&str> = Vec::new();
         let mut cases: Vec<(&str, &str)> = Vec::new();
         for row in &self.rows {
@@ -84,3 +98,6 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
         (_, middle) => f64::midpoint(values[middle - 1], values[middle]),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,9 @@
 //! A connection sends a batch, waits for all of its replies, and sends the next. Keys are drawn uniformly, by a generator of
 //! its own per connection, so that no two ask in step.
 
+use super::subject::Running;
+use super::wire::{self, Protocol, Replies};
 use crate::clock;
-use crate::subject::Running;
-use crate::wire::{self, Protocol, Replies};
 use anyhow::{Context, ensure};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};

@@ -1,9 +1,10 @@
 //! A client that asks for a million values and reads none of them: what it costs, and what the others notice.
 
-use crate::load::{self, Act, Load};
+use super::load::{self, Act, Load};
+use super::subject::{Running, Subject};
+use super::{Scale, wire};
+use crate::clock;
 use crate::report::{Report, median};
-use crate::subject::{Running, Subject};
-use crate::{Scale, clock, wire};
 use anyhow::Context;
 use std::io::{ErrorKind, Write};
 use std::net::TcpStream;

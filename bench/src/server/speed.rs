@@ -3,10 +3,10 @@
 //! All subjects stand side by side, filled alike, and one at a time is asked, so that whatever disturbs the machine for a while
 //! disturbs all of them. A figure is the median over rounds.
 
-use crate::Scale;
-use crate::load::{self, Act, Load};
+use super::Scale;
+use super::load::{self, Act, Load};
+use super::subject::{Running, Subject};
 use crate::report::{Report, median};
-use crate::subject::{Running, Subject};
 use anyhow::Context;
 use std::time::Duration;
 

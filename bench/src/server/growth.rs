@@ -3,10 +3,10 @@
 //! Measured inside the process, on the keyspace itself, since from outside a stall of a millisecond cannot be told from the
 //! scheduler's.
 
-use crate::Scale;
+use super::Scale;
+use super::wire;
 use crate::clock;
 use crate::report::Report;
-use crate::wire;
 use scrubjay_keyspace::{Db, Expiry, Keyspace, Options};
 
 /// Measures every insert of a growth to five times the scale's keys.

@@ -3,8 +3,8 @@
 //! **Invariant:** a server started here listens on a free port of 127.0.0.1, keeps its files in a folder of its own under the
 //! system's temporary folder, and is gone, folder and all, when it is dropped.
 
+use super::wire::Protocol;
 use crate::clock;
-use crate::wire::Protocol;
 use anyhow::{Context, ensure};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;

@@ -1,10 +1,10 @@
 //! Memory per key: what the process grew by, less keys and values, over the number of keys.
 
-use crate::Scale;
-use crate::load::{self, Act, Load};
+use super::Scale;
+use super::load::{self, Act, Load};
+use super::subject::Subject;
+use super::wire::KEY_LEN;
 use crate::report::Report;
-use crate::subject::Subject;
-use crate::wire::KEY_LEN;
 use anyhow::Context;
 use std::time::Duration;
 
