@@ -1,10 +1,15 @@
 //! Measures Scrubjay beside its peers, in one run on one machine. `cargo xtask bench` builds both sides and starts this.
 //!
-//! A suite per face: `server` speaks to processes over the wire. Each figure is a row with a case, a subject, a unit and a value.
+//! A suite per face: `server` speaks to processes over the wire, `library` calls caches in this process, `hitratio`
+//! replays traces through them. Each figure is a row with a case, a subject, a unit and a value.
 
 mod clock;
+mod hitratio;
+mod library;
 mod report;
 mod server;
+
+pub use library::fill_and_weigh;
 
 use clap::{Parser, Subcommand};
 
@@ -18,6 +23,10 @@ struct Arguments {
 enum Suite {
     /// The server: CPU time per operation, throughput, memory per key, growth, a reader that does not read.
     Server(server::Arguments),
+    /// The library's memory tier: time per hit, miss, insert and mix, bytes per entry.
+    Memory(library::Arguments),
+    /// The library's eviction: hit ratios on traces, beside LRU and the optimum.
+    Hitratio(hitratio::Arguments),
 }
 
 /// Runs the suite that the command line names.
@@ -25,6 +34,9 @@ enum Suite {
 /// # Errors
 /// A subject does not start, gives a wrong answer, or a file cannot be read or written.
 pub fn run() -> anyhow::Result<()> {
-    let Suite::Server(arguments) = Arguments::parse().suite;
-    server::run(arguments)
+    match Arguments::parse().suite {
+        Suite::Server(arguments) => server::run(arguments),
+        Suite::Memory(arguments) => library::run(&arguments),
+        Suite::Hitratio(arguments) => hitratio::run(&arguments),
+    }
 }

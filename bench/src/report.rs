@@ -40,7 +40,7 @@ impl Report {
     }
 
     /// The rows as JSON: `case`, `subject`, `unit`, `value`.
-    fn write(&self, path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn write(&self, path: &Path) -> anyhow::Result<()> {
         let row = |row: &Row| {
             let value = (row.value * 1e6).round() / 1e6;
             json!({ "case": row.case, "subject": row.subject, "unit": row.unit, "value": value }).to_string()

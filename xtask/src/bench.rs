@@ -1,8 +1,9 @@
-//! `cargo xtask bench`: builds the server and the load generator in `bench/`, and runs one against the other.
+//! `cargo xtask bench`: builds what is measured and the program in `bench/` that measures it, and runs it.
 
 use crate::process::{self, cargo, command};
 use crate::tools;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -14,6 +15,10 @@ pub(crate) struct Arguments {
 enum Suite {
     /// Server CPU time per operation, throughput, memory per key, growth, and a reader that does not read.
     Server(ServerArguments),
+    /// The library's memory tier beside moka, quick_cache and foyer: time per hit, miss, insert and mix, bytes per entry.
+    Memory(MemoryArguments),
+    /// The library's hit ratios on traces, beside the peers', LRU's and the optimum's.
+    Hitratio(HitratioArguments),
 }
 
 #[derive(clap::Args)]
@@ -32,27 +37,95 @@ struct ServerArguments {
     quick: bool,
 }
 
+#[derive(clap::Args)]
+struct MemoryArguments {
+    /// Where to write the rows.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Runs only cases whose name starts with this. Repeatable.
+    #[arg(long, value_name = "PREFIX")]
+    case: Vec<String>,
+    /// Runs only this subject. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    subject: Vec<String>,
+    /// A smoke run: small, short, and no figures to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(clap::Args)]
+struct HitratioArguments {
+    /// Traces, or folders of them: zstd-compressed, one little-endian u32 per request. By default ../shared/traces.
+    #[arg(value_name = "TRACE")]
+    traces: Vec<PathBuf>,
+    /// Where to write the rows.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Runs only this subject: ours, a peer, `lru` or `opt`. Repeatable.
+    #[arg(long, alias = "peers", value_name = "NAME", value_delimiter = ',')]
+    subject: Vec<String>,
+    /// A smoke run: the beginnings of the traces, and no figures to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Suite::Server(arguments) = &arguments.suite;
+    match &arguments.suite {
+        Suite::Server(arguments) => server(arguments),
+        Suite::Memory(arguments) => memory(arguments),
+        Suite::Hitratio(arguments) => hitratio(arguments),
+    }
+}
+
+fn server(arguments: &ServerArguments) -> anyhow::Result<()> {
     tools::memcached()?;
     process::run(cargo().args(["build", "--release", "--package", "scrubjay-cli"]))?;
+    let mut bench = built("server", &[])?;
+    bench.arg("--scrubjay").arg(process::root().join("target/release/scrubjay"));
+    repeated(&mut bench, "--peer", &arguments.peer);
+    repeated(&mut bench, "--case", &arguments.case);
+    finish(bench, arguments.json.as_deref(), arguments.quick)
+}
+
+fn memory(arguments: &MemoryArguments) -> anyhow::Result<()> {
+    let mut bench = built("memory", &["--features", "peers"])?;
+    repeated(&mut bench, "--case", &arguments.case);
+    repeated(&mut bench, "--subject", &arguments.subject);
+    finish(bench, arguments.json.as_deref(), arguments.quick)
+}
+
+fn hitratio(arguments: &HitratioArguments) -> anyhow::Result<()> {
+    let mut bench = built("hitratio", &["--features", "peers"])?;
+    repeated(&mut bench, "--subject", &arguments.subject);
+    for trace in &arguments.traces {
+        bench.arg(std::path::absolute(trace)?);
+    }
+    finish(bench, arguments.json.as_deref(), arguments.quick)
+}
+
+/// The program for `suite`, built with `features`.
+fn built(suite: &str, features: &[&str]) -> anyhow::Result<Command> {
     let target = process::root().join("target/bench");
     let mut build = cargo();
     build.args(["build", "--release", "--manifest-path", "bench/Cargo.toml", "--target-dir"]).arg(&target);
-    process::run(&mut build)?;
+    process::run(build.args(features))?;
     let mut bench = command(target.join("release/scrubjay-bench"));
-    bench.arg("server").arg("--scrubjay").arg(process::root().join("target/release/scrubjay"));
-    for peer in &arguments.peer {
-        bench.args(["--peer", peer]);
+    bench.arg(suite);
+    Ok(bench)
+}
+
+fn repeated(bench: &mut Command, option: &str, values: &[String]) {
+    for value in values {
+        bench.args([option, value]);
     }
-    for case in &arguments.case {
-        bench.args(["--case", case]);
-    }
-    if let Some(json) = &arguments.json {
+}
+
+fn finish(mut bench: Command, json: Option<&Path>, is_quick: bool) -> anyhow::Result<()> {
+    if let Some(json) = json {
         // Relative to where the user stands, not to the root that the bench runs in.
         bench.arg("--json").arg(std::path::absolute(json)?);
     }
-    if arguments.quick {
+    if is_quick {
         bench.arg("--quick");
     }
     process::run(&mut bench)
