@@ -1,9 +1,9 @@
 //! What the compressed tier counts. Rows of counters, one per group of threads, so that threads which miss at the same
 //! time do not fight for a line; a reader adds the rows up.
 
+use crate::threads;
 use crossbeam_utils::CachePadded;
-use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 const ROWS: usize = 16;
 
@@ -72,7 +72,7 @@ impl Counters {
     }
 
     pub(super) fn add(&self, count: Count, by: u64) {
-        self.rows[row()][count as usize].fetch_add(by, Ordering::Relaxed);
+        self.rows[threads::index() % ROWS][count as usize].fetch_add(by, Ordering::Relaxed);
     }
 
     pub(super) fn one(&self, count: Count) {
@@ -98,18 +98,4 @@ impl Counters {
             drops_invalidated: sum(Count::Invalidated),
         }
     }
-}
-
-/// The row of this thread.
-fn row() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static ROW: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    ROW.with(|row| {
-        if row.get() == usize::MAX {
-            row.set(NEXT.fetch_add(1, Ordering::Relaxed) % ROWS);
-        }
-        row.get()
-    })
 }
