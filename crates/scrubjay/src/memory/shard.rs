@@ -23,6 +23,7 @@ use parking_lot::Mutex;
 use retire::Limbo;
 use smallvec::SmallVec;
 use std::borrow::Borrow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -199,8 +200,11 @@ impl<K, V> Drop for Shard<K, V> {
         writer.table.for_each(|_, slot| slots.push(slot));
         writer.limbo.drain_into(&mut slots);
         for slot in slots {
-            // SAFETY: with `&mut self` nobody reads, and a slot is either in the index or in limbo, once.
-            unsafe { self.slots.free(slot) };
+            // A `Drop` that panics harms only its own value.
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                // SAFETY: with `&mut self` nobody reads, and a slot is either in the index or in limbo, once.
+                unsafe { self.slots.free(slot) };
+            }));
         }
     }
 }

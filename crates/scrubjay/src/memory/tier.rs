@@ -317,3 +317,6 @@ fn shares(capacity: u64, count: usize) -> impl Iterator<Item = u64> {
     let count = count as u64;
     (0..count).map(move |number| capacity / count + u64::from(number < capacity % count))
 }
+
+#[cfg(test)]
+mod tests;
