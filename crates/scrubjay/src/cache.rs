@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::codec::Codec;
 use crate::compressed::CompressedTier;
 use crate::error::Error;
-use crate::flight::Leases;
+use crate::flight::{Answer, Leases};
 use crate::key::Key;
 use crate::memory::{Epochs, Tier};
 use crate::stats::Counters;
@@ -29,16 +29,19 @@ use tasks::Tasks;
 use times::Jitter;
 use write::{Listener, Partitions, Weigher};
 
+mod load;
+mod load_many;
 mod read;
+mod refresh;
 mod settings;
 mod tasks;
 mod times;
 mod write;
 
-pub(crate) use read::{Found, Start};
+pub(crate) use read::{Found, Stale, Start};
 pub(crate) use write::Left;
 
-/// What a load ends with, for everyone who waits for it.
+/// What a caller with a loader gets: `Ok(None)` is a key without a value.
 pub(crate) type Outcome<V> = Result<Option<V>, Error>;
 
 /// A cache of values by key, in tiers.
@@ -56,7 +59,7 @@ pub(crate) struct Shared<K, V> {
     pub(crate) settings: Settings,
     pub(crate) memory: Tier<K, Stored<V>>,
     pub(crate) compressed: Option<Compressing<V>>,
-    pub(crate) leases: Leases<K, Outcome<V>>,
+    pub(crate) leases: Leases<K, Answer<V>>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) stamps: Stamps,
     pub(crate) counters: Counters,

@@ -22,6 +22,7 @@ pub struct Clock {
 enum Source {
     System { start: Instant },
     Held(Arc<AtomicU64>),
+    Tokio { start: tokio::time::Instant },
 }
 
 impl Clock {
@@ -36,7 +37,14 @@ impl Clock {
         Clock { source: Source::Held(Arc::new(AtomicU64::new(1))) }
     }
 
-    /// Moves a held clock forward; the system's clock is not ours to move, and stays.
+    /// A clock that goes with the timers of the tokio runtime in which it is made and asked: for tests with tokio's paused
+    /// time, where an entry's time to live and a load's timeouts then pass together, by `tokio::time::advance`. (With a
+    /// [held](Clock::held) clock they pass apart: timeouts are tokio's timers.) Elsewhere it is the system's clock, read slowly.
+    pub fn tokio() -> Clock {
+        Clock { source: Source::Tokio { start: tokio::time::Instant::now() } }
+    }
+
+    /// Moves a held clock forward; the others are not ours to move, and stay.
     pub fn advance(&self, by: Duration) {
         if let Source::Held(now) = &self.source {
             now.fetch_add(u64::try_from(by.as_millis()).unwrap_or(TIME_MS_MAX).min(TIME_MS_MAX), Ordering::AcqRel);
@@ -48,6 +56,7 @@ impl Clock {
         match &self.source {
             Source::System { start } => u64::try_from(start.elapsed().as_millis()).unwrap_or(TIME_MS_MAX) + 1,
             Source::Held(now) => now.load(Ordering::Acquire),
+            Source::Tokio { start } => u64::try_from(start.elapsed().as_millis()).unwrap_or(TIME_MS_MAX) + 1,
         }
     }
 
@@ -59,7 +68,10 @@ impl Clock {
     /// For durations: how long something took.
     #[allow(clippy::disallowed_methods, reason = "the clock is the place that may")]
     pub(crate) fn instant(&self) -> Instant {
-        Instant::now()
+        match &self.source {
+            Source::Tokio { .. } => tokio::time::Instant::now().into_std(),
+            Source::System { .. } | Source::Held(_) => Instant::now(),
+        }
     }
 }
 

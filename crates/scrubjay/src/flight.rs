@@ -35,10 +35,21 @@ pub(crate) use leases::{Joined, Lease, Leases, Stripe};
 pub(crate) use troubles::Trouble;
 
 use crate::error::Error;
+use crate::tags::TagSet;
 
-/// What a load of the cache ends with, for everyone who waits: `Ok(None)` is a key that has no value.
+/// What a load of the cache ends with, for everyone who waits.
 pub(crate) struct Answer<V> {
+    /// `Ok(None)`: the key has no value.
     pub(crate) result: Result<Option<V>, Error>,
+    pub(crate) scope: Scope,
+}
+
+/// Which stamps concern an answer: who has asked after one of those must not take it.
+pub(crate) enum Scope {
+    /// That of a `clear`, and those of these tags.
+    Tags(Option<Box<TagSet>>),
+    /// Any might.
+    Unknown,
 }
 
 mod sync {

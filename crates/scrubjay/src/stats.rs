@@ -2,8 +2,8 @@
 //!
 //! Idea: what happens on every lookup is counted in a slot of the thread's own, a pair of cache lines that no other thread
 //! writes, so a hit costs a load, an addition and a store, and no line moves between cores. Threads beyond the slots share a
-//! few, and add atomically. What happens rarely (a load, an error) is one atomic for all. The compressed tier counts for
-//! itself; [`Counters::read`] puts both together.
+//! few, and add atomically. What happens rarely (a load, an error) is one atomic for all. What
+//! becomes of the entries of the compressed tier, it counts itself; [`Counters::read`] puts both together.
 //! Invariant: counters never go down. Reading sums the slots, takes no lock and holds nobody up; counts that belong together
 //! may be read a moment apart.
 
@@ -28,6 +28,13 @@ const FREQUENT_COUNT: usize = 16;
 /// Slots that all threads share who have none of their own.
 const SHARED_COUNT: usize = 4;
 
+/// Which tier an event belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Memory,
+    Compressed,
+}
+
 /// What may happen so often that it is counted per thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Frequent {
@@ -44,6 +51,12 @@ pub(crate) enum Frequent {
     MemoryExpired,
     MemoryEvicted,
     MemoryOverQuota,
+    /// The lookup went below memory, and was answered there.
+    CompressedHit,
+    CompressedMiss,
+    CompressedStaleHit,
+    /// An entry was demoted.
+    CompressedInsert,
     /// A hit (counted there too) on a remembered absence.
     NegativeHit,
 }
@@ -67,6 +80,10 @@ pub(crate) enum Rare {
     FailSafeHit,
     /// An error was returned again without a load, within the back-off.
     BackedOff,
+    /// An entry went from the compressed tier back to memory.
+    Promotion,
+    /// Stored bytes that did not decode.
+    CodecError,
     /// A call was refused, since too many wait for the same load.
     WaiterRefused,
     /// The departure listener panicked.
@@ -80,7 +97,7 @@ const RARE_COUNT: usize = Rare::LoadNanoseconds as usize + 1;
 
 const _: () = assert!((Frequent::NegativeHit as usize) < FREQUENT_COUNT);
 
-/// Why an entry that was to be stored in memory was not.
+/// Why an entry that was to be stored in a tier was not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dropped {
     /// It weighs more than the tier may hold.
@@ -104,7 +121,8 @@ pub(crate) struct Counters {
     /// For all other threads.
     shared: Box<[Slot]>,
     rare: CachePadded<[AtomicU64; RARE_COUNT]>,
-    dropped: [AtomicU64; DROPPED_COUNT],
+    memory_dropped: [AtomicU64; DROPPED_COUNT],
+    compressed_dropped: [AtomicU64; DROPPED_COUNT],
     waiting: AtomicU64,
     load_times: LoadTimes,
     /// Where loads are recorded one by one, once somebody has asked for metrics.
@@ -126,7 +144,8 @@ impl Counters {
             owned: slots(owned),
             shared: slots(SHARED_COUNT),
             rare: CachePadded::default(),
-            dropped: Default::default(),
+            memory_dropped: Default::default(),
+            compressed_dropped: Default::default(),
             waiting: AtomicU64::new(0),
             load_times: LoadTimes::default(),
             load_histogram: OnceLock::new(),
@@ -156,9 +175,12 @@ impl Counters {
         self.rare[event as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An entry left memory.
+    /// An entry left the tier. The compressed one counts its departures itself.
     #[inline]
-    pub(crate) fn departed(&self, reason: Reason) {
+    pub(crate) fn departed(&self, place: Place, reason: Reason) {
+        if place == Place::Compressed {
+            return;
+        }
         self.count(match reason {
             Reason::Removed => Frequent::MemoryRemoved,
             Reason::Replaced => Frequent::MemoryReplaced,
@@ -168,9 +190,13 @@ impl Counters {
         });
     }
 
-    /// An entry did not get into memory.
-    pub(crate) fn dropped(&self, why: Dropped) {
-        self.dropped[why as usize].fetch_add(1, Ordering::Relaxed);
+    /// An entry did not get into the tier. What the compressed tier itself refuses, it counts itself.
+    pub(crate) fn dropped(&self, place: Place, why: Dropped) {
+        let counters = match place {
+            Place::Memory => &self.memory_dropped,
+            Place::Compressed => &self.compressed_dropped,
+        };
+        counters[why as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// A call of the loader has ended, after `took`, with a result or an error (a panic and a hard timeout are errors).

@@ -9,7 +9,7 @@ use crate::compressed::Kept;
 use crate::entry::Times;
 use crate::key::Key;
 use crate::memory::{NewEntry, Reason};
-use crate::stats::Frequent;
+use crate::stats::{Frequent, Rare};
 use crate::stored::Stored;
 use crate::tags::TagSet;
 use std::borrow::Borrow;
@@ -37,6 +37,8 @@ pub(crate) struct Stale<V> {
     pub(crate) is_served_at_once: bool,
     /// It may be served when the loader fails or takes longer than the soft timeout.
     pub(crate) is_fail_safe: bool,
+    /// Until when that.
+    pub(crate) fail_safe_until_ms: u64,
 }
 
 /// Where a lookup sets out.
@@ -133,7 +135,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let is_served_at_once = late_ms < self.settings.stale_while_revalidate_ms;
         let is_fail_safe = late_ms < self.settings.max_stale_ms();
         if is_served_at_once || is_fail_safe {
-            Found::Stale(Stale { value, is_served_at_once, is_fail_safe })
+            let fail_safe_until_ms = fresh_until_ms + self.settings.max_stale_ms();
+            Found::Stale(Stale { value, is_served_at_once, is_fail_safe, fail_safe_until_ms })
         } else {
             Found::Miss
         }
@@ -171,10 +174,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let epoch = self.epochs.get(self.epochs.stripe(hash));
         let key = key.to_owned();
         let key_bytes = bytes_of(&key);
-        let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else { return Found::Miss };
+        let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else {
+            self.counters.count(Frequent::CompressedMiss);
+            return Found::Miss;
+        };
         if self.clock.is_past(raised.times.fresh_until_ms) {
-            return self.judge_due(raised.value, raised.times.fresh_until_ms);
+            let found = self.judge_due(raised.value, raised.times.fresh_until_ms);
+            let is_stale = matches!(found, Found::Stale(_));
+            self.counters.count(if is_stale { Frequent::CompressedStaleHit } else { Frequent::CompressedMiss });
+            return found;
         }
+        self.counters.count(Frequent::CompressedHit);
         let found = self.judge_raised(&raised);
         self.promote(compressed, hash, epoch, key, key_bytes, raised);
         found
@@ -233,6 +243,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 return;
             }
             compressed.tier.promoted(&key_bytes);
+            self.counters.count_rare(Rare::Promotion);
             self.store(&mut stripe, hash, entering)
         };
         self.let_go(left);

@@ -76,6 +76,11 @@ impl Tasks {
         Ok(())
     }
 
+    /// Where they run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
     /// Fails if the cache is closed.
     pub(crate) fn check_open(&self) -> Result<(), Error> {
         if self.running.is_closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }

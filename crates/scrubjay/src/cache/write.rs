@@ -11,14 +11,14 @@
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
 use super::times::cost_class;
-use super::{Cache, Compressing, Outcome, Shared};
+use super::{Cache, Compressing, Shared};
 use crate::compressed::NewKept;
 use crate::error::Error;
-use crate::flight::Stripe;
+use crate::flight::{Answer, Stripe};
 use crate::key::Key;
 use crate::memory::{Departed, Leaver, NewEntry, Reason};
 use crate::options::{EntryOptions, Loaded};
-use crate::stats::{Dropped, Frequent, Rare};
+use crate::stats::{Dropped, Frequent, Place, Rare};
 use crate::stored::Stored;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -86,7 +86,7 @@ impl<'a, K, V> From<Departed<'a, K, Stored<V>>> for Left<'a, K, V> {
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Makes an entry of what a load brought. `None` if it is not to be stored: by the loader's word, because an absence
-    /// is not remembered, because it is too large, or because a stamp has overtaken it. What was dropped is counted.
+    /// is not remembered, or because it is too large. What was dropped is counted.
     ///
     /// # Errors
     /// The loader's options or the weigher's answer are out of their limits.
@@ -103,14 +103,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             return Ok(None);
         }
         match self.prepare(key, value, &options, born, self.settings.is_cost_measured.then_some(took)) {
-            Ok(entering) => {
-                let stored = &entering.entry.value;
-                let is_valid = self.stamps.is_valid(stored.born, stored.tags.as_deref());
-                if !is_valid {
-                    self.counters.count_rare(Rare::Revoked);
-                }
-                Ok(is_valid.then_some(entering))
-            }
+            Ok(entering) => Ok(Some(entering)),
             Err(refused) if refused.is_too_large => Ok(None),
             Err(refused) => Err(refused.error),
         }
@@ -142,7 +135,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// is whoever's who calls.
     pub(crate) fn store(
         &self,
-        stripe: &mut Stripe<'_, K, Outcome<V>>,
+        stripe: &mut Stripe<'_, K, Answer<V>>,
         hash: u64,
         entering: Entering<K, V>,
     ) -> Left<'_, K, V> {
@@ -207,7 +200,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Handles what left memory: counts it, demotes what still counts, tells the listener. No lock may be held.
     pub(crate) fn let_go(&self, left: Left<'_, K, V>) {
         left.departed.each(|leaver| {
-            self.counters.departed(leaver.reason);
+            self.counters.departed(Place::Memory, leaver.reason);
             if let (Some(compressed), Reason::Evicted | Reason::OverQuota) = (&self.compressed, leaver.reason) {
                 self.demote(compressed, &leaver, left.own);
             }
@@ -222,7 +215,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     fn demote(&self, compressed: &Compressing<V>, leaver: &Leaver<'_, K, Stored<V>>, own: Option<Own>) {
         let stored = leaver.value;
-        let dropped = |why| self.counters.dropped(why);
+        let dropped = |why| self.counters.dropped(Place::Compressed, why);
         if self.clock.is_past(leaver.deadline_ms) {
             return dropped(Dropped::Expired);
         }
@@ -256,6 +249,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             compressed.tier.insert(encoded)
         };
         drop(left);
+        self.counters.count(Frequent::CompressedInsert);
     }
 
     /// The partition of a key as the tier counts them: from 1 on, 0 for none.
@@ -279,7 +273,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if weight == 0 || weight > weight_max {
             let text = format!("weight of key {} is {weight}, must be 1..={weight_max}", shown(key));
             let why = if weight == 0 { Dropped::Invalid } else { Dropped::TooLarge };
-            self.counters.dropped(why);
+            self.counters.dropped(Place::Memory, why);
             return Err(Refused { error: Error::invalid(text), is_too_large: weight != 0 });
         }
         let extra = if self.weigher.is_estimate && given.is_none() { u64::try_from(extra).unwrap_or(0) } else { 0 };

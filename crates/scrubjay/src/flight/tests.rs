@@ -156,7 +156,7 @@ fn removes_among_loads() {
 
 #[test]
 fn no_load_stores_or_answers_what_a_remove_has_overtaken() {
-    check(removes_among_loads, 5_000);
+    check(removes_among_loads, 2_000);
 }
 
 /// Leaders that drop their lease, waiters that are dropped before and after their first poll: everybody else ends.
@@ -196,7 +196,7 @@ fn poll_once_and_drop(waiter: Waiter<u64>) {
 
 #[test]
 fn nobody_waits_for_ever_whatever_is_dropped_when() {
-    check(drops_everywhere, 5_000);
+    check(drops_everywhere, 2_000);
 }
 
 fn loads_of_one_key() {
@@ -224,5 +224,5 @@ fn loads_of_one_key() {
 
 #[test]
 fn a_key_has_one_loader_at_a_time() {
-    check(loads_of_one_key, 5_000);
+    check(loads_of_one_key, 2_000);
 }

@@ -4,7 +4,7 @@ use super::flight::{Joined, Leading};
 use super::{MemoryCache, Shared};
 use crate::memory::NewEntry;
 use crate::options::EntryOptions;
-use crate::stats::{Dropped, Frequent, Rare};
+use crate::stats::{Dropped, Frequent, Place, Rare};
 use std::borrow::Borrow;
 use std::convert::Infallible;
 use std::hash::Hash;
@@ -98,7 +98,7 @@ where
         let mut entry = match self.shared.admission.admit(&owned, &value, &EntryOptions::default()) {
             Ok(terms) => Some(terms.entry(owned, value.clone())),
             Err(_) => {
-                self.shared.counters.dropped(Dropped::Invalid);
+                self.shared.counters.dropped(Place::Memory, Dropped::Invalid);
                 None
             }
         };

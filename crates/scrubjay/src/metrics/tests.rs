@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::memory::Reason;
-use crate::stats::{Counters, Frequent, Level, Rare, TierStats, Unit};
+use crate::stats::{Counters, Frequent, Level, Place, Rare, TierStats, Unit};
 use ::metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
 };
@@ -17,8 +17,10 @@ fn counters() -> Counters {
     let counters = Counters::new();
     counters.add(Frequent::MemoryHit, 10);
     counters.add(Frequent::MemoryMiss, 5);
+    counters.add(Frequent::CompressedHit, 1);
+    counters.add(Frequent::CompressedMiss, 4);
     counters.add(Frequent::NegativeHit, 2);
-    counters.departed(Reason::Evicted);
+    counters.departed(Place::Memory, Reason::Evicted);
     counters.count_rare(Rare::Joined);
     counters.count_rare(Rare::SoftTimeout);
     counters.load_ended(Duration::from_millis(250), true);
@@ -28,7 +30,7 @@ fn counters() -> Counters {
 
 fn stats(counters: &Counters) -> Stats {
     let level = Level { entries: 3, weight: 300, capacity: 4096, unit: Unit::Bytes };
-    counters.read(level, Some(TierStats { hits: 1, misses: 4, ..TierStats::default() }))
+    counters.read(level, Some(TierStats::default()))
 }
 
 /// A page, parsed: the type of each family, and every sample by name and labels.

@@ -68,8 +68,7 @@ pub struct Stats {
 pub struct TierStats {
     /// Lookups that found a fresh entry here.
     pub hits: u64,
-    /// Lookups that were answered with an entry past its time, while it was loaded anew. Memory only: below it, such
-    /// lookups are among the hits.
+    /// Lookups that were answered with an entry past its time, while it was loaded anew.
     pub stale_hits: u64,
     /// Lookups that found nothing here which they might return.
     pub misses: u64,
@@ -224,6 +223,20 @@ impl Drops {
         self.by_reason().iter().map(|(_, count)| count).sum()
     }
 
+    fn plus(&self, other: &Drops) -> Drops {
+        Drops {
+            too_large: self.too_large + other.too_large,
+            invalid: self.invalid + other.invalid,
+            not_encoded: self.not_encoded + other.not_encoded,
+            invalidated: self.invalidated + other.invalidated,
+            expired: self.expired + other.expired,
+            not_admitted: self.not_admitted + other.not_admitted,
+            corrupt: self.corrupt + other.corrupt,
+            not_decoded: self.not_decoded + other.not_decoded,
+            foreign: self.foreign + other.foreign,
+        }
+    }
+
     fn codec_errors(&self) -> u64 {
         self.not_encoded + self.corrupt + self.not_decoded
     }
@@ -250,7 +263,7 @@ impl Counters {
         Stats {
             memory: self.read_memory(memory),
             codec_errors: compressed.as_ref().map_or(0, |tier| tier.drops.codec_errors()),
-            compressed,
+            compressed: compressed.map(|tier| self.add_to_compressed(tier)),
             loads: load_errors + self.rare(Rare::LoadOk),
             load_errors,
             load_seconds,
@@ -270,6 +283,19 @@ impl Counters {
         }
     }
 
+    /// The tier's own numbers, with what the cache counted for it: lookups as they ended for the caller, and what was dropped
+    /// on the way.
+    fn add_to_compressed(&self, tier: TierStats) -> TierStats {
+        let on_the_way = Drops::read(&self.compressed_dropped);
+        TierStats {
+            hits: self.frequent(Frequent::CompressedHit),
+            stale_hits: self.frequent(Frequent::CompressedStaleHit),
+            misses: self.frequent(Frequent::CompressedMiss),
+            drops: tier.drops.plus(&on_the_way),
+            ..tier
+        }
+    }
+
     fn read_memory(&self, level: Level) -> TierStats {
         TierStats {
             hits: self.frequent(Frequent::MemoryHit),
@@ -284,7 +310,7 @@ impl Counters {
                 over_quota: self.frequent(Frequent::MemoryOverQuota),
                 promoted: 0,
             },
-            drops: Drops::read(&self.dropped),
+            drops: Drops::read(&self.memory_dropped),
             entries: level.entries,
             weight: level.weight,
             capacity: level.capacity,
@@ -294,12 +320,10 @@ impl Counters {
 }
 
 impl From<&CompressedTier> for TierStats {
+    /// What the tier knows of itself: its entries, and not what a lookup was worth to its caller.
     fn from(tier: &CompressedTier) -> TierStats {
         let counts = tier.counts();
         TierStats {
-            hits: counts.hits,
-            stale_hits: 0,
-            misses: counts.misses,
             inserts: counts.inserts,
             departures: Departures {
                 removed: counts.removed,
@@ -321,6 +345,7 @@ impl From<&CompressedTier> for TierStats {
             weight: tier.weight(),
             capacity: tier.capacity(),
             unit: Unit::Bytes,
+            ..TierStats::default()
         }
     }
 }

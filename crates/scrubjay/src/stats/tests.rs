@@ -78,11 +78,11 @@ fn departures_and_drops_are_told_apart_by_reason() {
     use Reason::*;
     let counters = Counters::with_slots(4);
     for (reason, times) in [Removed, Replaced, Expired, Evicted, OverQuota].into_iter().zip(1..) {
-        (0..times).for_each(|_| counters.departed(reason));
+        (0..times).for_each(|_| counters.departed(Place::Memory, reason));
     }
     let whys = [Dropped::TooLarge, Dropped::Invalid, Dropped::Invalidated, Dropped::Expired, Dropped::NotAdmitted];
     for (why, times) in whys.into_iter().zip(1..) {
-        (0..times).for_each(|_| counters.dropped(why));
+        (0..times).for_each(|_| counters.dropped(Place::Memory, why));
     }
     let memory = read(&counters).memory;
     let left = memory.departures;
@@ -92,6 +92,21 @@ fn departures_and_drops_are_told_apart_by_reason() {
     let five = [drops.too_large, drops.invalid, drops.invalidated, drops.expired, drops.not_admitted];
     assert_eq!(five, [1, 2, 3, 4, 5]);
     assert_eq!(drops.total(), 15);
+}
+
+#[test]
+fn what_the_compressed_tier_counts_itself_is_added_to_what_the_cache_counted_for_it() {
+    let counters = Counters::with_slots(4);
+    counters.add(Frequent::CompressedHit, 5);
+    counters.add(Frequent::CompressedStaleHit, 6);
+    counters.add(Frequent::CompressedMiss, 7);
+    counters.dropped(Place::Compressed, Dropped::Expired);
+    let own = Drops { expired: 2, not_encoded: 3, corrupt: 4, ..Drops::default() };
+    let stats = counters.read(Level::default(), Some(TierStats { inserts: 9, drops: own, ..TierStats::default() }));
+    let tier = stats.compressed.unwrap();
+    assert_eq!((tier.hits, tier.stale_hits, tier.misses, tier.inserts), (5, 6, 7, 9));
+    assert_eq!(tier.drops, Drops { expired: 3, ..own });
+    assert_eq!(stats.codec_errors, 7);
 }
 
 #[test]
@@ -115,8 +130,9 @@ fn hits_save_the_mean_time_of_a_load_each() {
     counters.add(Frequent::MemoryHit, 7);
     counters.add(Frequent::MemoryStaleHit, 1);
     counters.add(Frequent::MemoryMiss, 4);
-    let compressed = TierStats { hits: 2, misses: 2, ..TierStats::default() };
-    let stats = counters.read(Level::default(), Some(compressed));
+    counters.add(Frequent::CompressedHit, 2);
+    counters.add(Frequent::CompressedMiss, 2);
+    let stats = counters.read(Level::default(), Some(TierStats::default()));
     assert_eq!((stats.loads, stats.load_errors), (2, 1));
     assert!((stats.load_seconds_mean() - 0.2).abs() < 1e-9);
     assert!((stats.seconds_saved() - 2.0).abs() < 1e-9);

@@ -1,0 +1,307 @@
+//! The load path: what a caller does who has a loader.
+//!
+//! A fresh hit never gets here beyond the first lines of [`Cache::get_or_load`]. Everything else goes on in
+//! [`Shared::load`], in this order: what memory has past its time, and may serve; the flight of the key, joined or led; under
+//! the lease the tiers below; the loader, in a task of its own (`task.rs`). Who waits, waits in `wait.rs`; a load that nobody
+//! waits for is `refresh.rs`; many keys at once are `load_many.rs`.
+//!
+//! **Who may take which result.** A caller remembers the sequence at which it asked. If no stamp was set between the begin of
+//! the load and that moment, the result is for it, whatever happens later. Otherwise it is only if none of the stamps set
+//! meanwhile concerns it; else the caller sets out again. (A `remove` or `insert` of the key needs none of this: it takes the
+//! flight away.)
+//!
+//! **Whatever is cancelled.** Until the task runs, the lease is the caller's: dropped, it hands the load over to those who
+//! wait, each of whom has a loader of its own. From then on the load does not need the caller any more.
+
+mod call;
+mod settle;
+mod task;
+mod wait;
+
+use super::{Cache, Found, Outcome, Shared, Stale, Start};
+use crate::error::{BoxError, Error, ErrorKind};
+use crate::flight::{Answer, Begun, Joined, Lease, Scope, Trouble, WAITERS_MAX, Waiter};
+use crate::key::Key;
+use crate::options::Loaded;
+use crate::stats::{Frequent, Rare};
+use std::borrow::Borrow;
+use std::future::Future;
+use std::hash::Hash;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A load that was not begun: nothing of the loader has run yet.
+pub(super) type Loading<V> = Pin<Box<dyn Future<Output = Result<Vec<Loaded<V>>, BoxError>> + Send>>;
+
+/// How often a caller sets out again since stamps overtook what it waited for. Then it waits for nothing but a load that
+/// began when it asked.
+pub(super) const JOINS_MAX: usize = 3;
+
+/// What asking for a flight came to.
+pub(super) enum Boarded<K: Key, V> {
+    /// The key failed lately, or too many wait: this is the answer for now.
+    Answered(Outcome<V>),
+    /// Somebody loads the key; what the caller asked at.
+    Follows(Waiter<Answer<V>>, u64),
+    /// The caller is to.
+    Leads(Lease<K, Answer<V>>, Waiter<Answer<V>>),
+}
+
+/// What looking below the flight came to.
+pub(super) enum Below<K: Key, V> {
+    /// An answer, and nothing to load.
+    Answered(Outcome<V>),
+    /// A stale one, to be loaded behind.
+    Behind(V, Lease<K, Answer<V>>),
+    /// Nothing, unless what is past its time.
+    Nothing(Lease<K, Answer<V>>),
+}
+
+/// # Loading
+///
+/// The loader runs as a task of its own, on the cache's runtime. So whoever goes away, the load goes on, for those who wait and
+/// to be stored; only its hard timeout and [`close`](Cache::close) end it early.
+impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// The value of `key`: from the tiers, or else from `loader`, which is called once however many ask meanwhile.
+    ///
+    /// The loader may answer with a plain value, an `Option` (`None`: the key has no value) or a
+    /// [`Loaded`], which says how to keep it. A `remove`, `insert`, `clear` or removal by tag during the load wins: the result
+    /// goes to those who asked before, and is not stored.
+    ///
+    /// A fresh hit is found at the first poll, takes no lock and allocates nothing. Dropping the future at any point is harmless:
+    /// a load that it has begun goes on. A loader that asks the cache for its own key waits for itself, until its hard timeout.
+    ///
+    /// # Errors
+    /// `Loader` if it failed or panicked, `Timeout` if it took longer than the hard timeout, `Absent` if it found no value;
+    /// `Unavailable` if the cache's runtime has shut down or too many wait for the key already; `Closed`.
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let squares: Cache<u64, u64> = Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
+    /// let square = squares.get_or_load(&7, async |n| Ok::<_, std::io::Error>(n * n)).await?;
+    /// assert_eq!(square, 49);
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[inline]
+    pub async fn get_or_load<Q, F, Fut, T, E>(&self, key: &Q, loader: F) -> Result<V, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: FnOnce(K) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>>,
+        E: Into<BoxError>,
+    {
+        let hash = self.shared.memory.hash(key);
+        let found = match self.shared.find_in_memory(hash, key) {
+            Found::Fresh(Some(value)) => return Ok(value),
+            found => found,
+        };
+        if let Some(value) = self.shared.served_behind(hash, key, &found) {
+            return value.ok_or_else(absent);
+        }
+        self.load_slowly(hash, key, found, loader).await?.ok_or_else(absent)
+    }
+
+    /// The same where a key may well have no value: that is `Ok(None)`, not an error.
+    ///
+    /// # Errors
+    /// Those of [`get_or_load`](Cache::get_or_load) but `Absent`.
+    #[inline]
+    pub async fn get_or_load_optional<Q, F, Fut, T, E>(&self, key: &Q, loader: F) -> Result<Option<V>, Error>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        F: FnOnce(K) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>>,
+        E: Into<BoxError>,
+    {
+        let hash = self.shared.memory.hash(key);
+        let found = match self.shared.find_in_memory(hash, key) {
+            Found::Fresh(value) => return Ok(value),
+            found => found,
+        };
+        if let Some(value) = self.shared.served_behind(hash, key, &found) {
+            return Ok(value);
+        }
+        self.load_slowly(hash, key, found, loader).await
+    }
+
+    /// Boxed, so that the future of a hit stays small.
+    #[cold]
+    fn load_slowly<Q, F, Fut, T, E>(
+        &self,
+        hash: u64,
+        key: &Q,
+        found: Found<V>,
+        loader: F,
+    ) -> Pin<Box<dyn Future<Output = Outcome<V>> + Send>>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + ?Sized,
+        F: FnOnce(K) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>>,
+        E: Into<BoxError>,
+    {
+        let key = key.to_owned();
+        let asked = key.clone();
+        let loading: Loading<V> = Box::pin(async move {
+            let loaded = loader(asked).await.map_err(Into::into)?;
+            Ok(vec![loaded.into()])
+        });
+        Box::pin(Arc::clone(&self.shared).load(hash, key, found, loading))
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
+    /// What memory has is not fresh, or not for long.
+    async fn load(self: Arc<Self>, hash: u64, key: K, found: Found<V>, loading: Loading<V>) -> Outcome<V> {
+        let mut spare = match self.weigh_found(found)? {
+            Weighed::Serves(value, is_due) => {
+                if is_due {
+                    self.refresh(hash, key, loading);
+                }
+                return Ok(value);
+            }
+            Weighed::Lacks(spare) => spare,
+        };
+        let mut joins = 0;
+        loop {
+            match self.board(hash, &key, spare.as_ref(), joins) {
+                Boarded::Answered(result) => return result,
+                Boarded::Follows(waiter, asked) => {
+                    self.counters.count_rare(Rare::Joined);
+                    if let Some(result) = self.wait_with_a_loader(waiter, asked, spare.as_ref()).await {
+                        return result;
+                    }
+                    joins += 1;
+                }
+                Boarded::Leads(lease, waiter) => {
+                    return match self.look_below(lease, &mut spare).await {
+                        Below::Answered(result) => result,
+                        Below::Behind(value, lease) => {
+                            self.counters.count_rare(Rare::Refresh);
+                            self.start(vec![lease], loading);
+                            Ok(Some(value))
+                        }
+                        Below::Nothing(lease) => {
+                            self.start(vec![lease], loading);
+                            self.wait(waiter, spare.as_ref()).await
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// What a lookup in memory is good for here, and counts what is no hit.
+    pub(super) fn weigh_found(&self, found: Found<V>) -> Result<Weighed<V>, Error> {
+        Ok(match found {
+            Found::Fresh(value) => Weighed::Serves(value, false),
+            Found::RefreshDue(value) => Weighed::Serves(value, true),
+            Found::Stale(stale) if stale.is_served_at_once => {
+                self.counters.count(Frequent::MemoryStaleHit);
+                Weighed::Serves(Some(stale.value), true)
+            }
+            found => {
+                self.tasks.check_open()?;
+                self.counters.count(Frequent::MemoryMiss);
+                Weighed::Lacks(if let Found::Stale(stale) = found { Some(stale) } else { None })
+            }
+        })
+    }
+
+    /// Joins the flight of the key, or leads one. Not before a failure's time is over. From the `joins_max`-th time on only a
+    /// flight is joined which no stamp may concern.
+    pub(super) fn board(&self, hash: u64, key: &K, spare: Option<&Stale<V>>, joins: usize) -> Boarded<K, V> {
+        let mut stripe = self.leases.lock(hash);
+        let at_ms = self.clock.now_ms();
+        let trouble = if self.may_have_spare_below(spare) { None } else { stripe.trouble(key).cloned() };
+        if let Some(trouble) = trouble {
+            // A spare value is cloned, which is the user's code: not under the lock.
+            drop(stripe);
+            if let Some(result) = self.left_alone(&trouble, at_ms, spare) {
+                return Boarded::Answered(result);
+            }
+            stripe = self.leases.lock(hash);
+        }
+        let born = self.stamps.born();
+        let may_join =
+            |other: Begun| self.stamps.is_valid(other.born, None) && (joins < JOINS_MAX || other.born == born);
+        match self.leases.join_or_lead(&mut stripe, hash, key.clone(), Begun { born, at_ms }, may_join) {
+            Joined::Follows(waiter) => Boarded::Follows(waiter, born),
+            Joined::Leads(lease, waiter) => Boarded::Leads(lease, waiter),
+            Joined::Full => {
+                self.counters.count_rare(Rare::WaiterRefused);
+                let text = format!("{WAITERS_MAX} callers wait for this key already");
+                Boarded::Answered(Err(Error::new(ErrorKind::Unavailable, text)))
+            }
+        }
+    }
+
+    /// What a leader does before it asks the loader: looks again in memory, where another load may have ended before this one
+    /// began, and in the tiers below. What is past its time goes into `spare`.
+    pub(super) async fn look_below(&self, lease: Lease<K, Answer<V>>, spare: &mut Option<Stale<V>>) -> Below<K, V> {
+        let mut found = self.peek_in_memory(lease.hash(), lease.key());
+        if matches!(found, Found::Miss) {
+            found = self.find(lease.hash(), lease.key(), Start::BelowFlight).await;
+        }
+        match found {
+            Found::Fresh(value) | Found::RefreshDue(value) => {
+                lease.land(Answer { result: Ok(value.clone()), scope: Scope::Unknown });
+                return Below::Answered(Ok(value));
+            }
+            Found::Stale(stale) if stale.is_served_at_once => return Below::Behind(stale.value, lease),
+            Found::Stale(stale) => *spare = Some(stale),
+            Found::Miss => {}
+        }
+        let troubled = self.leases.lock(lease.hash()).trouble(lease.key()).cloned();
+        let at_ms = self.clock.now_ms();
+        match troubled.and_then(|trouble| self.left_alone(&trouble, at_ms, spare.as_ref())) {
+            Some(result) => Below::Answered(result),
+            None => Below::Nothing(lease),
+        }
+    }
+
+    /// Whether a value past its time may lie in a tier that was not asked yet.
+    fn may_have_spare_below(&self, spare: Option<&Stale<V>>) -> bool {
+        spare.is_none() && self.compressed.is_some() && self.settings.fail_safe.is_some()
+    }
+
+    /// The answer if the loader failed lately and is to be left alone.
+    fn left_alone(&self, trouble: &Trouble, at_ms: u64, spare: Option<&Stale<V>>) -> Option<Outcome<V>> {
+        if at_ms < trouble.throttle_until_ms
+            && let Some(value) = self.served_for_safety(spare)
+        {
+            return Some(Ok(Some(value)));
+        }
+        (at_ms < trouble.back_off_until_ms).then(|| {
+            self.counters.count_rare(Rare::BackedOff);
+            Err(trouble.error.clone())
+        })
+    }
+
+    /// A value past its time, for want of a better one.
+    pub(super) fn served_for_safety(&self, spare: Option<&Stale<V>>) -> Option<V> {
+        let spare = spare.filter(|spare| spare.is_fail_safe && !self.clock.is_past(spare.fail_safe_until_ms))?;
+        self.counters.count_rare(Rare::FailSafeHit);
+        Some(spare.value.clone())
+    }
+}
+
+/// What memory's answer is to a caller with a loader.
+pub(super) enum Weighed<V> {
+    /// It serves; whether a refresh is due behind it.
+    Serves(Option<V>, bool),
+    /// It does not, unless the load fails or is slow.
+    Lacks(Option<Stale<V>>),
+}
+
+fn absent() -> Error {
+    Error::new(ErrorKind::Absent, "the loader found no value for the key")
+}

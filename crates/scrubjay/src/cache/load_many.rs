@@ -1,0 +1,138 @@
+//! Many keys at once: one call of the loader for all that no tier has and nobody loads already.
+//!
+//! Every key goes its own way up to there, as in `load.rs`: served, joined, led. The leases that are left over go to one task.
+//! The loader can be called once only, so a key joins no flight whose result it might have to refuse.
+
+use super::load::{Below, Boarded, JOINS_MAX, Loading, Weighed};
+use super::{Cache, Found, Outcome, Shared, Stale};
+use crate::error::{BoxError, Error};
+use crate::flight::{Answer, Lease, Waiter};
+use crate::key::Key;
+use crate::options::Loaded;
+use crate::stats::Rare;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// Makes the one load of the keys that need one.
+type Begin<K, V> = Box<dyn FnOnce(Vec<K>) -> Loading<V> + Send>;
+
+/// What has become of one of the keys.
+enum Way<V> {
+    Answered(Outcome<V>),
+    Waits(Waiter<Answer<V>>, Option<Stale<V>>),
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// The values of many keys, in their order: from the tiers, from loads that are under way, and from one call of `loader`
+    /// with all the others (and with those whose refresh is due). The loader returns as many results as it was given keys, in
+    /// their order. `Ok(None)` is a key without a value.
+    ///
+    /// Everything said of [`get_or_load`](Cache::get_or_load) holds for each of the keys. A key that is asked for twice is
+    /// loaded once.
+    ///
+    /// # Errors
+    /// Each key has a result of its own. If the one call fails, panics or takes too long, all who needed it get the same error;
+    /// the wrong number of results is `Invalid`.
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let squares: Cache<u64, u64> = Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
+    /// let loader = async |keys: Vec<u64>| Ok::<_, std::io::Error>(keys.iter().map(|n| n * n).collect());
+    /// let results: Vec<_> = squares.get_or_load_many(&[3, 4], loader).await.into_iter().flatten().collect();
+    /// assert_eq!(results, [Some(9), Some(16)]);
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn get_or_load_many<F, Fut, T, E>(&self, keys: &[K], loader: F) -> Vec<Outcome<V>>
+    where
+        F: FnOnce(Vec<K>) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<Vec<T>, E>> + Send + 'static,
+        T: Into<Loaded<V>>,
+        E: Into<BoxError>,
+    {
+        let found = self.shared.find_many_in_memory(keys);
+        if found.iter().all(|found| matches!(found, Found::Fresh(_))) {
+            return found
+                .into_iter()
+                .map(|found| if let Found::Fresh(value) = found { Ok(value) } else { Ok(None) })
+                .collect();
+        }
+        let begin: Begin<K, V> = Box::new(|keys| {
+            Box::pin(async move {
+                let loaded = loader(keys).await.map_err(Into::into)?;
+                Ok(loaded.into_iter().map(Into::into).collect())
+            })
+        });
+        let load: Pin<Box<dyn Future<Output = Vec<Outcome<V>>> + Send>> =
+            Box::pin(Arc::clone(&self.shared).load_many(keys.to_vec(), found, begin));
+        load.await
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
+    /// Looks in memory alone, for every key, and counts hits.
+    fn find_many_in_memory(&self, keys: &[K]) -> Vec<Found<V>> {
+        let mut found: Vec<Found<V>> = keys.iter().map(|_| Found::Miss).collect();
+        self.memory.get_many(keys, |index, _, stored| {
+            found[index] = self.judge(stored).unwrap_or(Found::Miss);
+        });
+        found.iter().for_each(|found| self.count_hit(found));
+        found
+    }
+
+    async fn load_many(self: Arc<Self>, keys: Vec<K>, found: Vec<Found<V>>, begin: Begin<K, V>) -> Vec<Outcome<V>> {
+        let mut leases = Vec::new();
+        let mut ways = Vec::with_capacity(keys.len());
+        for (key, found) in keys.into_iter().zip(found) {
+            ways.push(self.way(key, found, &mut leases).await);
+        }
+        if !leases.is_empty() {
+            let keys = leases.iter().map(|lease: &Lease<K, _>| lease.key().clone()).collect();
+            // The loader itself runs in the task, not here.
+            self.start(leases, Box::pin(async move { begin(keys).await }));
+        }
+        let mut results = Vec::with_capacity(ways.len());
+        for way in ways {
+            results.push(match way {
+                Way::Answered(result) => result,
+                Way::Waits(waiter, spare) => self.wait(waiter, spare.as_ref()).await,
+            });
+        }
+        results
+    }
+
+    /// One key's way. A lease that is left over goes into `leases`.
+    async fn way(&self, key: K, found: Found<V>, leases: &mut Vec<Lease<K, Answer<V>>>) -> Way<V> {
+        let hash = self.memory.hash(&key);
+        let mut spare = match self.weigh_found(found) {
+            Err(closed) => return Way::Answered(Err(closed)),
+            Ok(Weighed::Serves(value, is_due)) => {
+                leases.extend(is_due.then(|| self.lead_behind(hash, key)).flatten());
+                return Way::Answered(Ok(value));
+            }
+            Ok(Weighed::Lacks(spare)) => spare,
+        };
+        match self.board(hash, &key, spare.as_ref(), JOINS_MAX) {
+            Boarded::Answered(result) => Way::Answered(result),
+            Boarded::Follows(waiter, _) => {
+                self.counters.count_rare(Rare::Joined);
+                Way::Waits(waiter, spare)
+            }
+            Boarded::Leads(lease, waiter) => match self.look_below(lease, &mut spare).await {
+                Below::Answered(result) => Way::Answered(result),
+                Below::Behind(value, lease) => {
+                    self.counters.count_rare(Rare::Refresh);
+                    leases.push(lease);
+                    Way::Answered(Ok(Some(value)))
+                }
+                Below::Nothing(lease) => {
+                    leases.push(lease);
+                    Way::Waits(waiter, spare)
+                }
+            },
+        }
+    }
+}
