@@ -16,6 +16,7 @@ use crate::codec::Codec;
 use crate::compressed::CompressedTier;
 use crate::error::Error;
 use crate::flight::{Answer, Leases};
+use crate::health::HealthBook;
 use crate::key::Key;
 use crate::memory::{Epochs, Tier};
 use crate::stats::Counters;
@@ -29,8 +30,12 @@ use tasks::Tasks;
 use times::Jitter;
 use write::{Listener, Partitions, Weigher};
 
+mod builder;
+mod keys;
 mod load;
 mod load_many;
+mod maintain;
+mod many;
 mod read;
 mod refresh;
 mod settings;
@@ -38,6 +43,8 @@ mod tasks;
 mod times;
 mod write;
 
+pub use builder::CacheBuilder;
+pub use keys::Keys;
 pub(crate) use read::{Found, Stale, Start};
 pub(crate) use write::Left;
 
@@ -67,6 +74,9 @@ pub(crate) struct Shared<K, V> {
     weigher: Weigher<K, V>,
     partitions: Option<Partitions<K>>,
     listener: Option<Listener<K, V>>,
+    health: HealthBook,
+    counts_bytes: bool,
+    capacity_min: u64,
     jitter: Jitter,
     /// How many calls look through whole tiers just now. While it is not zero, no entry moves between tiers.
     moves_held: AtomicUsize,

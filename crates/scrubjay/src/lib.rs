@@ -12,6 +12,7 @@ mod filter;
 mod flight;
 mod health;
 mod key;
+mod limits;
 mod memory;
 mod memory_cache;
 mod metrics;
@@ -23,7 +24,7 @@ mod threads;
 mod weigh;
 
 pub use crate::metrics::{PROMETHEUS_CONTENT_TYPE, prometheus_text};
-pub use cache::Cache;
+pub use cache::{Cache, CacheBuilder, Keys};
 pub use clock::Clock;
 pub use codec::{Codec, Floats, Json, Postcard, Raw};
 pub use compressed::Compressed;

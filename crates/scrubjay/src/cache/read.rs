@@ -165,7 +165,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
-    fn find_in_compressed<Q>(&self, compressed: &Compressing<V>, hash: u64, key: &Q) -> Found<V>
+    pub(super) fn find_in_compressed<Q>(&self, compressed: &Compressing<V>, hash: u64, key: &Q) -> Found<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -230,7 +230,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         key_bytes: Vec<u8>,
         raised: Raised<V>,
     ) {
-        let Ok(partition) = self.partition(&key) else { return };
+        let Ok((partition, _)) = self.partition(&key) else { return };
         let due_ms = self.due_ms(&raised.times, raised.value.is_some());
         let Raised { value, times, cost, weight, born, tags } = raised;
         let (fresh_until_ms, deadline_ms) = (times.fresh_until_ms, times.ordered().stale_until_ms);

@@ -5,6 +5,7 @@ use super::settings::millis;
 use crate::clock::TIME_MS_MAX;
 use crate::entry::Times;
 use crate::error::Error;
+use crate::limits::milliseconds;
 use crate::options::EntryOptions;
 use crate::stored::Stored;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,29 +34,11 @@ impl Jitter {
     }
 }
 
-/// Whole milliseconds of a time to live that somebody gave.
-pub(super) fn ttl_ms(field: &str, ttl: Duration) -> Result<u64, Error> {
-    match u64::try_from(ttl.as_millis()) {
-        Ok(ms) if (1..=TIME_MS_MAX).contains(&ms) => Ok(ms),
-        _ => Err(Error::invalid(format!("{field} is {ttl:?}, must be 1 ms..={TIME_MS_MAX} ms"))),
-    }
-}
-
-/// What it costs to load an entry again, as the eviction policy knows it: 0 below 10 ms, 1 below 100 ms, 2 below 1 s.
-pub(super) fn cost_class(cost: Option<Duration>) -> u8 {
-    match cost.map_or(0, |cost| cost.as_millis()) {
-        0..10 => 0,
-        10..100 => 1,
-        100..1000 => 2,
-        _ => 3,
-    }
-}
-
 impl<K, V> Shared<K, V> {
     /// The times of an entry that is stored now. The absence of a value has no grace.
     pub(super) fn times(&self, options: &EntryOptions, is_value: bool) -> Result<Times, Error> {
         let ttl_ms = match options.time_to_live {
-            Some(ttl) => ttl_ms("time_to_live", ttl)?,
+            Some(ttl) => milliseconds("time_to_live of the entry", ttl)?,
             None if is_value => self.settings.time_to_live_ms,
             None => self.settings.negative_ttl_ms,
         };

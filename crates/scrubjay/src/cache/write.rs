@@ -10,16 +10,18 @@
 //! demotion the raise must not stop: nobody else raises while the stripe is locked, so a neighbour that left in there with
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
-use super::times::cost_class;
 use super::{Cache, Compressing, Shared};
 use crate::compressed::NewKept;
 use crate::error::Error;
 use crate::flight::{Answer, Stripe};
 use crate::key::Key;
-use crate::memory::{Departed, Leaver, NewEntry, Reason};
+use crate::limits::{self, Partitioner, cost_class};
+use crate::memory::{Budget, Departed, Leaver, NewEntry, Reason, Tier};
 use crate::options::{EntryOptions, Loaded};
 use crate::stats::{Dropped, Frequent, Place, Rare};
 use crate::stored::Stored;
+use crate::weigh::{entry_weight, heap_bytes};
+use serde::Serialize;
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::atomic::Ordering;
@@ -30,20 +32,55 @@ pub(super) type Listener<K, V> = Box<dyn Fn(&K, &V, Reason) + Send + Sync>;
 
 /// What an entry weighs.
 pub(super) struct Weigher<K, V> {
-    pub(super) weigh: Box<dyn Fn(&K, &V) -> u64 + Send + Sync>,
-    /// What the knowledge weighs that a key has no value.
-    pub(super) weigh_absent: Box<dyn Fn(&K) -> u64 + Send + Sync>,
-    /// Whether it counts bytes, and knows nothing of tags.
-    pub(super) is_estimate: bool,
+    weigh: Weigh<K, V>,
+    /// Whether it estimates bytes, and knows nothing of tags.
+    is_estimate: bool,
+    counts_bytes: bool,
+}
+
+pub(super) type Weigh<K, V> = Box<dyn Fn(&K, &V) -> u32 + Send + Sync>;
+
+impl<K: Key, V> Weigher<K, V> {
+    /// The caller's word, in the units of the budget.
+    pub(super) fn given(budget: Budget, weigh: Weigh<K, V>) -> Weigher<K, V> {
+        Weigher { weigh, is_estimate: false, counts_bytes: matches!(budget, Budget::Bytes(_)) }
+    }
+
+    /// An estimate where bytes are counted, and 1 where entries are.
+    pub(super) fn estimate(budget: Budget) -> Weigher<K, V>
+    where
+        V: Serialize,
+    {
+        let counts_bytes = matches!(budget, Budget::Bytes(_));
+        let weigh: Weigh<K, V> = if counts_bytes {
+            Box::new(|key, value| entry_weight(entry_bytes::<K, V>(), key.heap_bytes(), heap_bytes(value)))
+        } else {
+            Box::new(|_, _| 1)
+        };
+        Weigher { weigh, is_estimate: counts_bytes, counts_bytes }
+    }
+
+    fn weigh(&self, key: &K, value: &V, tag_bytes: usize) -> u32 {
+        let more = if self.is_estimate { u32::try_from(tag_bytes).unwrap_or(u32::MAX) } else { 0 };
+        (self.weigh)(key, value).saturating_add(more)
+    }
+
+    /// The knowledge that a key has no value.
+    fn weigh_absent(&self, key: &K, tag_bytes: usize) -> u32 {
+        if self.counts_bytes { entry_weight(entry_bytes::<K, V>(), key.heap_bytes(), tag_bytes) } else { 1 }
+    }
+}
+
+/// What the memory tier takes for an entry.
+fn entry_bytes<K: Key, V>() -> usize {
+    Tier::<K, Stored<V>>::entry_bytes()
 }
 
 /// Which partition an entry is charged to.
 pub(super) struct Partitions<K> {
-    pub(super) names: Vec<String>,
-    pub(super) choose: Choose<K>,
+    pub(super) with_quotas: Vec<(String, u64)>,
+    pub(super) name_of: Partitioner<K>,
 }
-
-pub(super) type Choose<K> = Box<dyn Fn(&K) -> Option<&str> + Send + Sync>;
 
 /// An entry that is ready to be stored.
 pub(crate) struct Entering<K, V> {
@@ -64,6 +101,13 @@ pub(crate) struct Left<'a, K, V> {
 struct Own {
     stripe: usize,
     epoch: u64,
+}
+
+/// What an entry may take, and takes beside what is weighed.
+#[derive(Clone, Copy)]
+struct Room {
+    quota: Option<u64>,
+    tag_bytes: usize,
 }
 
 /// Why an entry cannot be stored.
@@ -104,7 +148,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
         match self.prepare(key, value, &options, born, self.settings.is_cost_measured.then_some(took)) {
             Ok(entering) => Ok(Some(entering)),
-            Err(refused) if refused.is_too_large => Ok(None),
+            Err(refused) if refused.is_too_large => {
+                self.counters.dropped(Place::Memory, Dropped::TooLarge);
+                Ok(None)
+            }
             Err(refused) => Err(refused.error),
         }
     }
@@ -120,10 +167,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     ) -> Result<Entering<K, V>, Refused> {
         let times = self.times(options, value.is_some())?;
         let tags = self.stamps.tags(&options.tags)?;
-        let partition = self.partition(&key)?;
-        let extra = tags.as_ref().map_or(0, |tags| tags.heap_bytes());
-        let weight = self.weight(&key, value.as_ref(), options.weight, extra)?;
-        let cost = cost_class(options.cost.or(took));
+        let (partition, quota) = self.partition(&key)?;
+        let tag_bytes = tags.as_ref().map_or(0, |tags| tags.heap_bytes());
+        let weight = self.weight(&key, value.as_ref(), options, Room { quota, tag_bytes })?;
+        let cost = options.cost.or(took).map_or(0, cost_class);
         let due_ms = self.due_ms(&times, value.is_some());
         let value = Stored { value, fresh_until_ms: times.fresh_until_ms, due_ms, born, tags };
         let key_bytes = self.compressed.as_ref().map(|_| bytes_of(&key));
@@ -252,32 +299,28 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         self.counters.count(Frequent::CompressedInsert);
     }
 
-    /// The partition of a key as the tier counts them: from 1 on, 0 for none.
-    pub(super) fn partition(&self, key: &K) -> Result<u16, Error> {
-        let Some(partitions) = &self.partitions else { return Ok(0) };
-        let Some(name) = (partitions.choose)(key) else { return Ok(0) };
-        let index = partitions.names.iter().position(|other| other == name).ok_or_else(|| {
-            let names = partitions.names.join(", ");
-            Error::invalid(format!("partition of key {} is {name:?}, must be one of {names}", shown(key)))
-        })?;
-        Ok(u16::try_from(index + 1).unwrap_or(0))
+    /// The partition of a key as the tier counts them, and its quota.
+    pub(super) fn partition(&self, key: &K) -> Result<(u16, Option<u64>), Error> {
+        match &self.partitions {
+            Some(partitions) => limits::partition((partitions.name_of)(key), &partitions.with_quotas),
+            None => Ok((0, None)),
+        }
     }
 
-    fn weight(&self, key: &K, value: Option<&V>, given: Option<u32>, extra: usize) -> Result<u32, Refused> {
-        let weight = match (given, value) {
-            (Some(weight), _) => u64::from(weight),
-            (None, Some(value)) => (self.weigher.weigh)(key, value),
-            (None, None) => (self.weigher.weigh_absent)(key),
+    /// The weight of an entry, within what it may take.
+    fn weight(&self, key: &K, value: Option<&V>, options: &EntryOptions, room: Room) -> Result<u32, Refused> {
+        let weight = match (options.weight, value) {
+            (Some(weight), _) => weight,
+            (None, Some(value)) => self.weigher.weigh(key, value, room.tag_bytes),
+            (None, None) => self.weigher.weigh_absent(key, room.tag_bytes),
         };
-        let weight_max = self.memory.capacity().min(u64::from(u32::MAX));
-        if weight == 0 || weight > weight_max {
+        let capacity = self.memory.capacity();
+        let weight_max = room.quota.map_or(capacity, |quota| quota.min(capacity));
+        if weight == 0 || u64::from(weight) > weight_max {
             let text = format!("weight of key {} is {weight}, must be 1..={weight_max}", shown(key));
-            let why = if weight == 0 { Dropped::Invalid } else { Dropped::TooLarge };
-            self.counters.dropped(Place::Memory, why);
             return Err(Refused { error: Error::invalid(text), is_too_large: weight != 0 });
         }
-        let extra = if self.weigher.is_estimate && given.is_none() { u64::try_from(extra).unwrap_or(0) } else { 0 };
-        Ok(u32::try_from((weight + extra).min(weight_max)).unwrap_or(u32::MAX))
+        Ok(weight)
     }
 }
 

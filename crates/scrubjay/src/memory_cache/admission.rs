@@ -4,13 +4,10 @@
 
 use crate::clock::{Clock, TIME_MS_MAX};
 use crate::error::Error;
+use crate::limits::{self, Partitioner, check_capacity, cost_class, milliseconds};
 use crate::memory::NewEntry;
 use crate::options::EntryOptions;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-/// From these costs on, the classes 1, 2 and 3: a lookup in memory elsewhere, a query, a slow query.
-const COST_CLASSES: [Duration; 3] = [Duration::from_millis(1), Duration::from_millis(10), Duration::from_millis(100)];
 
 /// What an entry weighs, in units of the budget.
 type Weigh<K, V> = Box<dyn Fn(&K, &V) -> u32 + Send + Sync>;
@@ -21,9 +18,6 @@ pub(super) enum Weigher<K, V> {
     One,
     By(Weigh<K, V>),
 }
-
-/// Who says to which partition a key belongs; `None` is to none.
-pub(super) type Partitioner<K> = Box<dyn for<'a> Fn(&'a K) -> Option<&'a str> + Send + Sync>;
 
 /// The rules of admission of one cache.
 pub(super) struct Admission<K, V> {
@@ -69,7 +63,8 @@ impl<K, V> Admission<K, V> {
         if let Some(tag) = options.tags.first() {
             return Err(Error::invalid(format!("tags has {tag:?}, must be empty: a MemoryCache keeps no tags")));
         }
-        let (partition, quota) = self.partition(key)?;
+        let (partition, quota) =
+            limits::partition(self.partitioner.as_ref().and_then(|name_of| name_of(key)), &self.partitions)?;
         let capacity = self.capacity.load(Ordering::Relaxed);
         let limit = quota.map_or(capacity, |quota| quota.min(capacity));
         let weight = match (options.weight, &self.weigher) {
@@ -97,40 +92,4 @@ impl<K, V> Admission<K, V> {
         self.capacity.store(capacity, Ordering::Relaxed);
         Ok(())
     }
-
-    fn partition(&self, key: &K) -> Result<(u16, Option<u64>), Error> {
-        let Some(name) = self.partitioner.as_ref().and_then(|name_of| name_of(key)) else { return Ok((0, None)) };
-        let numbered = (1_u16..).zip(&self.partitions);
-        match numbered.into_iter().find(|(_, (other, _))| other == name) {
-            Some((number, (_, quota))) => Ok((number, Some(*quota))),
-            None => {
-                let names: Vec<&str> = self.partitions.iter().map(|(name, _)| name.as_str()).collect();
-                Err(Error::invalid(format!("partition of the key is {name:?}, must be one of {names:?}")))
-            }
-        }
-    }
-}
-
-/// A time to live in milliseconds, one begun counting whole.
-///
-/// # Errors
-/// `Invalid`: it is zero, or beyond the clock.
-pub(super) fn milliseconds(field: &str, ttl: Duration) -> Result<u64, Error> {
-    let ms = ttl.as_nanos().div_ceil(1_000_000);
-    match u64::try_from(ms) {
-        Ok(ms) if (1..=TIME_MS_MAX).contains(&ms) => Ok(ms),
-        _ => Err(Error::invalid(format!("{field} is {ttl:?}, must be 1ns..={TIME_MS_MAX}ms"))),
-    }
-}
-
-/// Whether a budget can hold anything.
-pub(super) fn check_capacity(field: &str, capacity: u64, capacity_min: u64) -> Result<(), Error> {
-    if capacity < capacity_min {
-        return Err(Error::invalid(format!("{field} is {capacity}, must be at least {capacity_min}")));
-    }
-    Ok(())
-}
-
-fn cost_class(cost: Duration) -> u8 {
-    COST_CLASSES.iter().map(|from| u8::from(cost >= *from)).sum()
 }

@@ -1,10 +1,11 @@
 //! What a [`MemoryCache`] is made of, validated once.
 
-use super::admission::{Admission, Partitioner, Weigher, check_capacity, milliseconds};
+use super::admission::{Admission, Weigher};
 use super::flight::Stripes;
 use super::{Listener, MemoryCache, Shared};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::limits::{Partitioner, milliseconds};
 use crate::memory::{Budget, Memory, Reason, Tier, TierOptions};
 use crate::stats::Counters;
 use crate::weigh::{entry_weight, heap_bytes};
@@ -14,13 +15,6 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-
-/// The least budget in bytes: below, an entry would hardly have room beside the tier's own structures.
-const BYTES_MIN: u64 = 4096;
-/// Partitions, at most.
-const PARTITIONS_MAX: usize = 255;
-/// Shards, at most.
-const SHARDS_MAX: usize = 1024;
 
 /// Configures a [`MemoryCache`]; made by [`MemoryCache::builder`].
 ///
@@ -139,13 +133,9 @@ where
     pub fn build(self) -> Result<MemoryCache<K, V>, Error> {
         let memory =
             self.memory.ok_or_else(|| Error::invalid("memory is not set, must be Memory::bytes or Memory::entries"))?;
-        let (unit, capacity, capacity_min) = match memory.budget {
-            Budget::Bytes(bytes) => ("bytes", bytes, BYTES_MIN),
-            Budget::Entries(entries) => ("entries", entries, 1),
-        };
-        check_capacity(&format!("memory.{unit}"), capacity, capacity_min)?;
-        check_shards(memory.shards)?;
-        check_partitions(&memory.partitions, capacity, self.partitioner.is_some())?;
+        memory.validate(self.partitioner.is_some())?;
+        let (Budget::Bytes(capacity) | Budget::Entries(capacity)) = memory.budget;
+        let capacity_min = memory.capacity_min();
         let ttl_ms = self.time_to_live.map_or(Ok(0), |ttl| milliseconds("time_to_live", ttl))?;
         let admission = Admission {
             clock: self.clock.clone(),
@@ -163,39 +153,6 @@ where
         let shared = Shared { tier, budget, stripes, admission, counters, listener: self.listener };
         Ok(MemoryCache { shared: Arc::new(shared) })
     }
-}
-
-fn check_shards(shards: Option<usize>) -> Result<(), Error> {
-    match shards {
-        Some(shards) if !shards.is_power_of_two() || shards > SHARDS_MAX => {
-            Err(Error::invalid(format!("memory.shards is {shards}, must be a power of two, at most {SHARDS_MAX}")))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_partitions(partitions: &[(String, u64)], capacity: u64, has_partitioner: bool) -> Result<(), Error> {
-    let count = partitions.len();
-    if count > PARTITIONS_MAX {
-        return Err(Error::invalid(format!("memory.partitions are {count}, must be at most {PARTITIONS_MAX}")));
-    }
-    if count > 0 && !has_partitioner {
-        return Err(Error::invalid(format!("memory.partitions are {count}, must be 0 without partition_by")));
-    }
-    for (index, (name, quota)) in partitions.iter().enumerate() {
-        if name.is_empty() {
-            return Err(Error::invalid("memory.partition has the name \"\", must not be empty"));
-        }
-        if partitions[..index].iter().any(|(other, _)| other == name) {
-            return Err(Error::invalid(format!("memory.partition {name:?} is there twice, must be there once")));
-        }
-        if *quota == 0 || *quota > capacity {
-            return Err(Error::invalid(format!(
-                "memory.partition {name:?} has the quota {quota}, must be 1..={capacity}"
-            )));
-        }
-    }
-    Ok(())
 }
 
 impl<K, V> fmt::Debug for MemoryCacheBuilder<K, V> {

@@ -1,0 +1,174 @@
+//! What happens with nobody calling, and the end: expiry behind, changing budgets, `clear`, `close`, and what can be seen.
+
+use super::{Cache, Shared};
+use crate::error::Error;
+use crate::health::Health;
+use crate::key::Key;
+use crate::limits::check_capacity;
+use crate::stats::{Level, Stats, TierStats, Unit};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How often what has expired is taken out that nobody came across.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Entries of a shard that one step takes out, and steps of one round.
+const STEP_ENTRIES: usize = 1024;
+const STEPS_MAX: usize = 64;
+
+/// Starts the maintenance of a cache. It ends with the last handle, or when the cache is closed.
+///
+/// # Errors
+/// `Closed`.
+pub(super) fn start<K: Key, V: Clone + Send + Sync + 'static>(shared: &Arc<Shared<K, V>>) -> Result<(), Error> {
+    let weak = Arc::downgrade(shared);
+    shared.tasks.spawn(maintain(weak))
+}
+
+async fn maintain<K: Key, V: Clone + Send + Sync + 'static>(cache: Weak<Shared<K, V>>) {
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        for _ in 0..STEPS_MAX {
+            // Never held across a wait, or the cache would live as long as this.
+            let Some(shared) = cache.upgrade() else { return };
+            if !shared.expire() {
+                break;
+            }
+            drop(shared);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
+    /// Takes out some of what has expired. Whether there may be more.
+    pub(super) fn expire(&self) -> bool {
+        if let Some(compressed) = &self.compressed {
+            drop(compressed.tier.expire(STEP_ENTRIES));
+        }
+        let departed = self.memory.expire(STEP_ENTRIES);
+        let is_any = !departed.is_empty();
+        self.let_go(departed.into());
+        is_any
+    }
+
+    /// Empties every tier, and wins against every load and insert that began before.
+    fn clear(&self) {
+        self.stamps.clear();
+        self.empty();
+    }
+
+    /// After a stamp.
+    fn empty(&self) {
+        self.leases.revoke_where(|_| true);
+        let departed = self.memory.clear();
+        if let Some(compressed) = &self.compressed {
+            drop(compressed.tier.clear());
+        }
+        self.let_go(departed.into());
+    }
+}
+
+/// # The whole cache
+impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Takes out everything. Wins against every load that began before, in O(1); then the memory is given back, entry by
+    /// entry.
+    ///
+    /// # Errors
+    /// [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache: Cache<u64, u64> = Cache::builder("clear").memory(Memory::bytes(1 << 20)).build().await?;
+    /// cache.insert(1, 10).await?;
+    /// cache.clear().await?;
+    /// assert_eq!(cache.get(&1).await, None);
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn clear(&self) -> Result<(), Error> {
+        self.shared.tasks.check_open()?;
+        self.shared.clear();
+        Ok(())
+    }
+
+    /// Takes out everything that has the tag, in O(1), and wins against every load that began before. The entries' memory is
+    /// given back when somebody comes across them, or when they are evicted.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) for an empty tag or one of more than 256 bytes, [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, EntryOptions, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache: Cache<u64, u64> = Cache::builder("tags").memory(Memory::bytes(1 << 20)).build().await?;
+    /// cache.insert_with(1, 10, EntryOptions::new().tag("even")).await?;
+    /// cache.remove_by_tag("even").await?;
+    /// assert_eq!(cache.get(&1).await, None);
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
+        self.shared.tasks.check_open()?;
+        self.shared.stamps.invalidate(tag)
+    }
+
+    /// Changes the memory tier's budget, in its units, and evicts down to it. Quotas of partitions stay.
+    ///
+    /// # Errors
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it is too small, [`Closed`](crate::ErrorKind::Closed).
+    pub async fn resize(&self, capacity: u64) -> Result<(), Error> {
+        self.shared.tasks.check_open()?;
+        check_capacity("capacity", capacity, self.shared.capacity_min)?;
+        self.shared.let_go(self.shared.memory.resize(capacity).into());
+        Ok(())
+    }
+
+    /// What has happened so far, and what the tiers hold. Reads counters; costs nothing to anybody else.
+    pub fn stats(&self) -> Stats {
+        let shared = &*self.shared;
+        let memory = Level {
+            entries: u64::try_from(shared.memory.len()).unwrap_or(u64::MAX),
+            weight: shared.memory.weight(),
+            capacity: shared.memory.capacity(),
+            unit: if shared.counts_bytes { Unit::Bytes } else { Unit::Entries },
+        };
+        shared.counters.read(memory, shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier)))
+    }
+
+    /// How each tier is doing.
+    pub fn health(&self) -> Health {
+        self.shared.health.read()
+    }
+
+    /// Ends the cache: loads are given up and those who wait for one get an error of kind
+    /// [`Closed`](crate::ErrorKind::Closed), tasks end, the tiers are emptied. Returns when all that has happened. From then on every lookup
+    /// is a miss, and every other call fails with `Closed`. Closing twice is harmless.
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, ErrorKind, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let cache: Cache<u64, u64> = Cache::builder("close").memory(Memory::bytes(1 << 20)).build().await?;
+    /// cache.close().await;
+    /// assert_eq!(cache.get(&1).await, None);
+    /// assert_eq!(cache.insert(1, 10).await.unwrap_err().kind(), ErrorKind::Closed);
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn close(&self) {
+        let shared = &*self.shared;
+        shared.tasks.close().await;
+        shared.stamps.close();
+        shared.empty();
+        shared.health.close();
+    }
+}
