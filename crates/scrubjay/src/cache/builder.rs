@@ -37,7 +37,7 @@ const STRIPES_PER_CORE: usize = 16;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
 /// let pages: Cache<String, String> = Cache::builder("pages")
 ///     .memory(Memory::bytes(64 << 20).partition("drafts", 8 << 20))
-///     .partition_by(|key| key.starts_with("draft:").then_some("drafts"))
+///     .partition_by(|key: &String| key.starts_with("draft:").then_some("drafts"))
 ///     .compressed(Compressed::bytes(256 << 20))
 ///     .time_to_live(Duration::from_secs(300))
 ///     .stale_while_revalidate(Duration::from_secs(60))
