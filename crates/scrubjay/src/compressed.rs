@@ -1,6 +1,6 @@
 //! The compressed tier: whole encoded entries as bytes in memory, several times more of them per byte than as objects.
 //!
-//! It owns how entries are packed and found again, and what it counts. It keeps them in a [`Tier`] of its own, so that
+//! It owns how entries are packed and found again, and what it counts. It keeps them in a [`Tier`](crate::memory::Tier) of its own, so that
 //! eviction, expiry and the bound in bytes are the memory tier's; an entry is one allocation, in which its key is found.
 //! It does not know values: whoever calls writes a payload and reads one. It locks no stripe and checks no stamp either:
 //! the order of calls that keeps a removed entry from coming back is the load path's.

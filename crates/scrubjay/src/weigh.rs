@@ -1,5 +1,5 @@
 //! What an entry weighs when nobody says: an estimate of the bytes that a value holds on the heap, found by walking it with
-//! serde and counting instead of writing. Nothing is allocated, and a field costs about a nanosecond.
+//! serde and counting instead of writing. Nothing is allocated; a small struct takes about 0.1 us, a long vector of numbers next to nothing.
 //!
 //! The walk adds up what the standard containers allocate: a string its bytes, a sequence its elements, a map a hash table
 //! that is as full as such tables are; each allocation 16 bytes more, which is what malloc's header and rounding come
