@@ -7,7 +7,7 @@ use super::keys::{self, Key, STEPS};
 use super::race::{self, Contender, Course, Sample, timed};
 use super::store::{Store, Value};
 use crate::report::Report;
-use scrubjay::MemoryCache;
+use scrubjay::{Cache, MemoryCache};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -22,7 +22,7 @@ pub(crate) trait AsyncStore: Send + Sync + Sized + 'static {
 
     async fn insert(&self, key: u64, value: Inline);
 
-    /// Reads or loads, and uses the value. Whether it was there.
+    /// Reads or loads, and uses the value. Whether it was there: where the face allows it, the loader fails.
     async fn read(&self, key: &u64) -> bool;
 }
 
@@ -31,7 +31,10 @@ pub(super) fn run(scale: &Scale, report: &mut Report) -> anyhow::Result<()> {
         return Ok(());
     }
     let field = Arc::new(Field { keys: scale.keys, sequence: keys::sequences::<u64>(scale.keys, 1).remove(0) });
-    let mut contenders = vec![contender::<Synchronous<MemoryCache<u64, Inline>>>("scrubjay-sync", &field)];
+    let mut contenders = vec![
+        contender::<Cache<u64, Inline>>("scrubjay", &field),
+        contender::<Synchronous<MemoryCache<u64, Inline>>>("scrubjay-sync", &field),
+    ];
     #[cfg(feature = "peers")]
     {
         use super::peers::{AsyncFoyer, AsyncMoka, QuickCache};

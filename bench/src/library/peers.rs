@@ -6,7 +6,6 @@ use super::store::{Store, Value};
 use foyer_memory::{Cache as Foyer, CacheBuilder, CacheProperties, EvictionConfig, LfuConfig, S3FifoConfig};
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as Quick, DefaultLifecycle};
-use std::convert::Infallible;
 use std::hint::black_box;
 
 pub(crate) type QuickCache<K, V> = Quick<K, V>;
@@ -139,8 +138,7 @@ impl AsyncStore for QuickCache<u64, Inline> {
     }
 
     async fn read(&self, key: &u64) -> bool {
-        let value: Result<Inline, Infallible> = self.get_or_insert_async(key, async { Ok(Inline::of(0)) }).await;
-        black_box(value).is_ok()
+        black_box(self.get_or_insert_async(key, async { Err::<Inline, ()>(()) }).await).is_ok()
     }
 }
 
@@ -173,7 +171,7 @@ impl AsyncStore for AsyncFoyer {
     }
 
     async fn read(&self, key: &u64) -> bool {
-        let entry = self.0.get_or_fetch(key, || async { Ok::<Inline, Infallible>(Inline::of(0)) }).await;
+        let entry = self.0.get_or_fetch(key, || async { Err::<Inline, _>(anyhow::anyhow!("not there")) }).await;
         entry.is_ok_and(|entry| {
             entry.value().use_in_place();
             true
