@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unused_imports, reason = "the parts arrive one by one; goes away with the last")]
 
+mod blocking;
 mod cache;
 mod clock;
 mod codec;
@@ -24,6 +25,7 @@ mod threads;
 mod weigh;
 
 pub use crate::metrics::{PROMETHEUS_CONTENT_TYPE, prometheus_text};
+pub use blocking::BlockingCache;
 pub use cache::{Cache, CacheBuilder, Keys};
 pub use clock::Clock;
 pub use codec::{Codec, Floats, Json, Postcard, Raw};

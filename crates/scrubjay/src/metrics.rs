@@ -12,10 +12,18 @@ mod families;
 #[cfg(test)]
 mod tests;
 
+use crate::cache::Cache;
+use crate::error::Error;
+use crate::key::Key;
 use crate::stats::{Counters, Stats};
 use families::{FAMILIES, Family, Kind, LOAD_SECONDS, Value};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Publishing more often than this would be noise.
+const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// The `Content-Type` under which [`prometheus_text`] is to be served.
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -73,6 +81,51 @@ pub fn prometheus_text<'a>(caches: impl IntoIterator<Item = (&'a str, &'a Stats)
     }
     write_load_seconds(&mut text, &caches);
     text
+}
+
+/// # Metrics
+impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
+    /// Publishes [`stats`](Cache::stats) through the `metrics` facade, to whatever recorder is installed: call it when a scrape
+    /// comes, or every so often. From the first call on, how long each load takes goes into the histogram
+    /// `scrubjay_load_seconds` of the recorder that is installed then. Nothing of this is on the path of a lookup.
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let users: Cache<u64, u64> = Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
+    /// users.insert(1, 10).await?;
+    /// users.record_metrics();
+    /// // Or without a recorder:
+    /// assert!(users.stats().to_prometheus(users.name()).contains("scrubjay_inserts_total"));
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn record_metrics(&self) {
+        record_loads(self.name(), &self.shared.counters);
+        self.stats().record_metrics(self.name());
+    }
+
+    /// Does so now and then every `interval`, on the cache's runtime, until the cache is closed or its last handle is gone.
+    ///
+    /// # Errors
+    /// `Invalid` if the interval is less than 10 ms; `Closed`.
+    pub fn record_metrics_every(&self, interval: Duration) -> Result<(), Error> {
+        if interval < INTERVAL_MIN {
+            return Err(Error::invalid(format!("interval is {interval:?}, must be at least {INTERVAL_MIN:?}")));
+        }
+        self.shared.tasks.check_open()?;
+        self.record_metrics();
+        let weak = Arc::downgrade(&self.shared);
+        self.shared.tasks.spawn(async move {
+            loop {
+                tokio::time::sleep(interval).await;
+                // Not held while it sleeps, or the cache would live as long as this.
+                let Some(shared) = weak.upgrade() else { return };
+                Cache { shared }.record_metrics();
+            }
+        })
+    }
 }
 
 /// Describes the histogram of load times and hands it to the counters, which record into it from now on.

@@ -176,6 +176,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self.runtime = Some(runtime);
         self
     }
+
+    /// Whether [`runtime`](CacheBuilder::runtime) was called.
+    pub(crate) fn has_runtime(&self) -> bool {
+        self.runtime.is_some()
+    }
 }
 
 /// # Times

@@ -309,3 +309,29 @@ fn counters_only_go_up_from_page_to_page() {
         last = now;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_cache_publishes_itself_until_it_is_closed() {
+    let recorder: &'static Kept = Box::leak(Box::new(Kept::default()));
+    // The runtime is of this thread, and so are its tasks.
+    let _installed = ::metrics::set_default_local_recorder(recorder);
+    let builder = Cache::<u64, u64>::builder("users").memory(crate::Memory::entries(10_000));
+    let cache = builder.clock(crate::Clock::tokio()).build().await.unwrap();
+    let every = Duration::from_secs(10);
+    cache.record_metrics_every(every).unwrap();
+    let hits = || recorder.values.lock()["scrubjay_hits_total{cache=users,tier=memory}"].0.load(Ordering::Relaxed);
+    cache.insert(1, 10).await.unwrap();
+    cache.get(&1).await.unwrap();
+    assert_eq!(hits(), 0);
+    tokio::time::sleep(every + Duration::from_millis(1)).await;
+    assert_eq!(hits(), 1);
+    cache.get_or_load(&2, async |_| Ok::<u64, std::io::Error>(20)).await.unwrap();
+    assert_eq!(recorder.histograms.lock()["scrubjay_load_seconds{cache=users}"].0.lock().len(), 1);
+    cache.get(&1).await.unwrap();
+    cache.close().await;
+    tokio::time::sleep(every * 3).await;
+    assert_eq!(hits(), 1, "nothing after the end");
+    assert_eq!(cache.record_metrics_every(every).unwrap_err().kind(), crate::ErrorKind::Closed);
+    let too_often = cache.record_metrics_every(Duration::ZERO).unwrap_err();
+    assert!(too_often.to_string().contains("must be at least 10ms"), "{too_often}");
+}
