@@ -4,7 +4,6 @@
 //! every lock of the tier, or later, when the last reader that saw them is gone.
 
 use super::tier::Tier;
-use smallvec::SmallVec;
 
 /// Why an entry left.
 #[non_exhaustive]
@@ -31,11 +30,14 @@ pub(super) struct Leave {
     pub(super) epoch: u64,
 }
 
+/// Slots that have left and whose holder owns them now. Mostly empty: nobody watches, or nothing left.
+pub(super) type Leaves = Vec<Leave>;
+
 /// Entries that have left, with the reason of each.
 #[must_use = "what left is told to nobody else"]
 pub(crate) struct Departed<'a, K, V> {
     tier: &'a Tier<K, V>,
-    leaves: SmallVec<[Leave; 2]>,
+    pub(super) leaves: Leaves,
 }
 
 /// One entry that has left.
@@ -54,12 +56,7 @@ pub(crate) struct Leaver<'a, K, V> {
 
 impl<'a, K, V> Departed<'a, K, V> {
     pub(super) fn new(tier: &'a Tier<K, V>) -> Departed<'a, K, V> {
-        Departed { tier, leaves: SmallVec::new() }
-    }
-
-    /// Adds what left a shard.
-    pub(super) fn add(&mut self, shard: u32, leaves: impl IntoIterator<Item = Leave>) {
-        self.leaves.extend(leaves.into_iter().map(|leave| Leave { shard, ..leave }));
+        Departed { tier, leaves: Leaves::new() }
     }
 
     /// Shows each of them.
@@ -76,15 +73,22 @@ impl<'a, K, V> Departed<'a, K, V> {
 }
 
 impl<K, V> Drop for Departed<'_, K, V> {
+    #[inline]
     fn drop(&mut self) {
+        if !self.leaves.is_empty() {
+            self.retire();
+        }
+    }
+}
+
+impl<K, V> Departed<'_, K, V> {
+    #[cold]
+    fn retire(&mut self) {
         let mut leaves = std::mem::take(&mut self.leaves);
         // Most often there is one, or all are of one shard.
         leaves.sort_unstable_by_key(|leave| leave.shard);
-        let mut leaves = leaves.into_iter().peekable();
-        while let Some(first) = leaves.next() {
-            let shard = first.shard;
-            let rest = std::iter::from_fn(|| leaves.next_if(|leave| leave.shard == shard));
-            self.tier.retire(shard, std::iter::once(first).chain(rest));
+        for of_one_shard in leaves.chunk_by(|one, next| one.shard == next.shard) {
+            self.tier.retire(of_one_shard);
         }
     }
 }

@@ -155,16 +155,15 @@ impl Table {
         &self.buckets[self.home(parts.home)]
     }
 
-    /// The first place with the right tag whose slot `is_it` says yes to.
+    /// What `look` makes of the first slot with the right tag that it does not return `None` for, and its place.
     #[inline]
-    pub(super) fn find(&self, parts: Parts, mut is_it: impl FnMut(u32) -> bool) -> Option<(Place, u32)> {
+    pub(super) fn find<T>(&self, parts: Parts, mut look: impl FnMut(u32) -> Option<T>) -> Option<(Place, T)> {
         let mut bucket = self.home(parts.home);
-        for _ in 0..self.buckets.len() {
-            let here = &self.buckets[bucket];
+        // No search goes round: a table is never full.
+        while let Some(here) = self.buckets.get(bucket) {
             for place in places(here.matches(parts.tag)) {
-                let slot = here.slots[place].load(Ordering::Acquire);
-                if is_it(slot) {
-                    return Some((Place { bucket, place }, slot));
+                if let Some(found) = look(here.slots[place].load(Ordering::Acquire)) {
+                    return Some((Place { bucket, place }, found));
                 }
             }
             if here.passed.load(Ordering::Acquire) == 0 {

@@ -10,7 +10,7 @@
 mod retire;
 mod write;
 
-use super::departed::{Leave, Leaver};
+use super::departed::{Leave, Leaver, Leaves};
 use super::grace::{Pin, Published};
 use super::index::{Parts, Table};
 use super::policy::{Entries, Policy};
@@ -21,7 +21,6 @@ use crate::clock::Clock;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use retire::Limbo;
-use smallvec::SmallVec;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -66,11 +65,10 @@ impl Surroundings {
     }
 }
 
-/// Slots that have left the index and that the caller owns now.
-pub(super) type Leaves = SmallVec<[Leave; 2]>;
-
 /// One part of the tier.
 pub(super) struct Shard<K, V> {
+    /// Its place in the tier.
+    number: u32,
     table: Published<Table>,
     slots: Slots<K, V>,
     writer: CachePadded<Mutex<Writer>>,
@@ -96,7 +94,7 @@ struct Writer {
 }
 
 impl<K, V> Shard<K, V> {
-    pub(super) fn new(capacity: u64, partitions: usize) -> Shard<K, V> {
+    pub(super) fn new(number: u32, capacity: u64, partitions: usize) -> Shard<K, V> {
         let table = Arc::new(Table::new(1));
         let writer = Writer {
             table: Arc::clone(&table),
@@ -110,7 +108,16 @@ impl<K, V> Shard<K, V> {
             limbo: Limbo::default(),
             departed: [0; Reason::OverQuota as usize + 1],
         };
-        Shard { table: Published::new(table), slots: Slots::new(), writer: CachePadded::new(Mutex::new(writer)) }
+        Shard {
+            number,
+            table: Published::new(table),
+            slots: Slots::new(),
+            writer: CachePadded::new(Mutex::new(writer)),
+        }
+    }
+
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// Key and value of `key`, unless expired, for as long as the pin.
@@ -127,31 +134,30 @@ impl<K, V> Shard<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let table = self.table.load(pin);
-        let (_, slot) = table.find(parts, |slot| self.at(pin, slot).0.borrow() == key)?;
-        let deadline_ms = self.slots.deadline_ms(slot);
+        let look = |slot| {
+            let slot = self.slots.slot(slot);
+            // SAFETY: the slot was in the published table while its reader was pinned, so it is written, and a grace period
+            // that ends after this pin comes before it is freed. The references live no longer than the pin.
+            let entry = unsafe { slot.entry() };
+            (entry.0.borrow() == key).then_some((slot, entry))
+        };
+        let (_, (slot, entry)) = self.table.load(pin).find(parts, look)?;
+        let deadline_ms = slot.deadline_ms();
         if deadline_ms != 0 && around.clock.is_past(deadline_ms) {
             return None;
         }
         if is_touch {
-            self.slots.touch(slot);
+            slot.touch();
         }
-        Some(self.at(pin, slot))
-    }
-
-    /// The entry of a slot that was found in the index under this pin.
-    #[inline]
-    fn at<'a>(&'a self, _pin: &'a Pin, slot: u32) -> (&'a K, &'a V) {
-        // SAFETY: the slot was in the published table while its reader was pinned, so it is written, and a grace period
-        // that ends after this pin comes before it is freed. The references live no longer than the pin.
-        unsafe { self.slots.entry(slot) }
+        Some(entry)
     }
 
     /// The entry of a leave: its holder owns the slot.
     pub(super) fn of_leave(&self, leave: &Leave) -> Leaver<'_, K, V> {
+        let slot = self.slots.slot(leave.slot);
         // SAFETY: a leave owns its slot from the moment it left the index until it is retired, which consumes it.
-        let (key, value) = unsafe { self.slots.entry(leave.slot) };
-        let (deadline_ms, weight) = (self.slots.deadline_ms(leave.slot), self.slots.weight(leave.slot));
+        let (key, value) = unsafe { slot.entry() };
+        let (deadline_ms, weight) = (slot.deadline_ms(), slot.weight());
         let cost = self.slots.cost(leave.slot);
         Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight, cost }
     }
@@ -173,8 +179,10 @@ impl<K, V> Shard<K, V> {
     /// Shows every entry that is not expired. Holds memory back while it runs.
     pub(super) fn for_each(&self, around: &Surroundings, pin: &Pin, mut f: impl FnMut(&K, &V)) {
         self.table.load(pin).for_each(|_, slot| {
-            if !around.clock.is_past(self.slots.deadline_ms(slot)) {
-                let (key, value) = self.at(pin, slot);
+            let slot = self.slots.slot(slot);
+            if !around.clock.is_past(slot.deadline_ms()) {
+                // SAFETY: as in `find`: found in the published table under a pin that outlives the references.
+                let (key, value) = unsafe { slot.entry() };
                 f(key, value);
             }
         });

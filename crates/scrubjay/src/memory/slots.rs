@@ -43,6 +43,41 @@ pub(super) struct Slot<K, V> {
     entry: UnsafeCell<MaybeUninit<(K, V)>>,
 }
 
+impl<K, V> Slot<K, V> {
+    /// Key and value.
+    ///
+    /// # Safety
+    /// The slot is written, and is not freed while the references live: the caller is pinned and found it after that, or
+    /// holds the shard's lock and it is in the index, or it owns the slot.
+    #[inline]
+    pub(super) unsafe fn entry(&self) -> (&K, &V) {
+        // SAFETY: nobody writes an entry that is not free (the caller's promise).
+        let entry = unsafe { &*self.entry.get() };
+        // SAFETY: written (the caller's promise).
+        let entry = unsafe { entry.assume_init_ref() };
+        (&entry.0, &entry.1)
+    }
+
+    /// When the entry expires; 0 for never.
+    #[inline]
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.state.load(Ordering::Relaxed) >> DEADLINE_SHIFT
+    }
+
+    pub(super) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a hit, up to the cap: an entry that is read often is not written any more. Two at once may count as one.
+    #[inline]
+    pub(super) fn touch(&self) {
+        let now = self.state.load(Ordering::Relaxed);
+        if now & HITS_MASK < u64::from(HITS_MAX) {
+            self.state.store(now + 1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What a slot says besides key and value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Label {
@@ -93,9 +128,10 @@ impl<K, V> Slots<K, V> {
 
     /// The slot of that number, which was reserved once.
     #[inline]
-    fn slot(&self, slot: u32) -> &Slot<K, V> {
+    pub(super) fn slot(&self, slot: u32) -> &Slot<K, V> {
         let (page, number) = page_of(slot);
-        let page = self.pages[page].load(Ordering::Acquire);
+        // Whoever knows the number learned it from somebody who had reserved it, in that order.
+        let page = self.pages[page].load(Ordering::Relaxed);
         debug_assert!(!page.is_null(), "slot {slot} was never reserved");
         // SAFETY: every number that goes round was reserved, so its page is there and holds that many slots.
         let slot = unsafe { page.add(number) };
@@ -113,20 +149,6 @@ impl<K, V> Slots<K, V> {
         let entry = slot.entry.get();
         // SAFETY: the slot is free, so nobody looks at its entry, and the writer is alone (the shard's lock).
         unsafe { entry.write(MaybeUninit::new((key, value))) };
-    }
-
-    /// Key and value of a slot.
-    ///
-    /// # Safety
-    /// The slot is written, and is not freed while the references live: the caller is pinned and found it after that, or
-    /// holds the shard's lock and it is in the index, or it owns the slot.
-    #[inline]
-    pub(super) unsafe fn entry(&self, slot: u32) -> (&K, &V) {
-        // SAFETY: nobody writes an entry that is not free (the caller's promise).
-        let entry = unsafe { &*self.slot(slot).entry.get() };
-        // SAFETY: written (the caller's promise).
-        let entry = unsafe { entry.assume_init_ref() };
-        (&entry.0, &entry.1)
     }
 
     /// Drops key and value.
@@ -149,22 +171,6 @@ impl<K, V> Slots<K, V> {
         fetch(slot);
         if size_of::<Slot<K, V>>() > 64 {
             fetch(slot.cast::<u8>().wrapping_add(64));
-        }
-    }
-
-    /// When the entry expires; 0 for never.
-    #[inline]
-    pub(super) fn deadline_ms(&self, slot: u32) -> u64 {
-        self.slot(slot).state.load(Ordering::Relaxed) >> DEADLINE_SHIFT
-    }
-
-    /// Counts a hit, up to the cap: an entry that is read often is not written any more. Two at once may count as one.
-    #[inline]
-    pub(super) fn touch(&self, slot: u32) {
-        let state = &self.slot(slot).state;
-        let now = state.load(Ordering::Relaxed);
-        if now & HITS_MASK < u64::from(HITS_MAX) {
-            state.store(now + 1, Ordering::Relaxed);
         }
     }
 

@@ -3,12 +3,12 @@
 //! The budget is cut evenly among the shards. A shard that must hold an entry of more than a quarter of its share borrows from
 //! the others, so the sum of the shares is always the budget.
 
-use super::departed::{Departed, Leaver};
+use super::departed::{Departed, Leave, Leaver, Leaves};
 use super::epochs::Epochs;
 use super::grace;
 use super::index::Parts;
 use super::policy;
-use super::shard::{Leaves, Partition, Shard, Surroundings};
+use super::shard::{Partition, Shard, Surroundings};
 use super::slots::Slot;
 use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
@@ -68,8 +68,10 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         let quotas = std::iter::once(capacity).chain(memory.partitions.iter().map(|(_, quota)| *quota));
         let partitions: Box<[Partition]> = quotas.map(|quota| Partition { quota, weight: AtomicU64::new(0) }).collect();
         let count = shard_count(&memory);
-        let shards: Box<[Shard<K, V>]> =
-            shares(capacity, count).map(|share| Shard::new(share, partitions.len())).collect();
+        let shards: Box<[Shard<K, V>]> = (0..)
+            .zip(shares(capacity, count))
+            .map(|(number, share)| Shard::new(number, share, partitions.len()))
+            .collect();
         Tier {
             shard_mask: shards.len() - 1,
             shards,
@@ -100,7 +102,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         Q: Eq + ?Sized,
     {
         let pin = grace::pin();
-        let (key, value) = self.home(hash).1.find(&self.around, &pin, Parts::of(hash), key, true)?;
+        let (key, value) = self.home(hash).find(&self.around, &pin, Parts::of(hash), key, true)?;
         Some(f(key, value))
     }
 
@@ -111,7 +113,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         Q: Eq + ?Sized,
     {
         let pin = grace::pin();
-        let (key, value) = self.home(hash).1.find(&self.around, &pin, Parts::of(hash), key, false)?;
+        let (key, value) = self.home(hash).find(&self.around, &pin, Parts::of(hash), key, false)?;
         Some(f(key, value))
     }
 
@@ -123,13 +125,13 @@ impl<K: Hash + Eq, V> Tier<K, V> {
             let mut hashes = [0; GROUP];
             for (hash, key) in hashes.iter_mut().zip(keys) {
                 *hash = self.hash(key);
-                self.home(*hash).1.fetch_bucket(&pin, Parts::of(*hash));
+                self.home(*hash).fetch_bucket(&pin, Parts::of(*hash));
             }
             for hash in &hashes[..keys.len()] {
-                self.home(*hash).1.fetch_entry(&pin, Parts::of(*hash));
+                self.home(*hash).fetch_entry(&pin, Parts::of(*hash));
             }
             for (index, (hash, key)) in hashes.iter().zip(keys).enumerate() {
-                if let Some((key, value)) = self.home(*hash).1.find(&self.around, &pin, Parts::of(*hash), key, true) {
+                if let Some((key, value)) = self.home(*hash).find(&self.around, &pin, Parts::of(*hash), key, true) {
                     f(group * GROUP + index, key, value);
                 }
             }
@@ -140,11 +142,9 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     pub(crate) fn insert(&self, hash: u64, new: NewEntry<K, V>) -> Departed<'_, K, V> {
         let mut departed = Departed::new(self);
         let partition = new.partition;
-        let (number, shard) = self.home(hash);
-        let mut leaves = Leaves::new();
-        let debt = shard.insert(&self.around, Parts::of(hash), new, &mut leaves);
-        departed.add(number, leaves);
-        self.repay(number, debt, &mut departed);
+        let shard = self.home(hash);
+        let debt = shard.insert(&self.around, Parts::of(hash), new, &mut departed.leaves);
+        self.repay(shard, debt, &mut departed);
         self.keep_quota(partition, &mut departed);
         departed
     }
@@ -163,11 +163,9 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         Q: Eq + ?Sized,
     {
         let mut departed = Departed::new(self);
-        let (number, shard) = self.home(hash);
-        let mut leaves = Leaves::new();
-        let (partition, debt) = shard.upsert(&self.around, Parts::of(hash), key, make, &mut leaves)?;
-        departed.add(number, leaves);
-        self.repay(number, debt, &mut departed);
+        let shard = self.home(hash);
+        let (partition, debt) = shard.upsert(&self.around, Parts::of(hash), key, make, &mut departed.leaves)?;
+        self.repay(shard, debt, &mut departed);
         self.keep_quota(partition, &mut departed);
         Some(departed)
     }
@@ -184,10 +182,10 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let (number, shard) = self.home(hash);
+        let shard = self.home(hash);
         let leave = shard.remove_if(&self.around, Parts::of(hash), key, reason, is_wanted)?;
         let mut departed = Departed::new(self);
-        departed.add(number, [leave]);
+        departed.leaves.push(leave);
         Some(departed)
     }
 
@@ -245,23 +243,20 @@ impl<K: Hash + Eq, V> Tier<K, V> {
 
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "masked")]
-    fn home(&self, hash: u64) -> (u32, &Shard<K, V>) {
-        let number = (hash >> 40) as usize & self.shard_mask;
-        (number as u32, &self.shards[number])
+    fn home(&self, hash: u64) -> &Shard<K, V> {
+        &self.shards[(hash >> 40) as usize & self.shard_mask]
     }
 
     /// The other shards lend what one took beyond its share; what they do not have it gives back.
-    fn repay(&self, number: u32, mut debt: u64, departed: &mut Departed<'_, K, V>) {
+    fn repay(&self, shard: &Shard<K, V>, mut debt: u64, departed: &mut Departed<'_, K, V>) {
         let count = self.shards.len();
         for step in 1..=count {
             if debt == 0 {
                 return;
             }
-            let other = (number as usize + step) & self.shard_mask;
+            let other = (shard.number() as usize + step) & self.shard_mask;
             let part = debt.div_ceil((count - step).max(1) as u64);
-            let mut leaves = Leaves::new();
-            debt -= self.shards[other].lend(&self.around, part, &mut leaves);
-            departed.add(u32::try_from(other).unwrap_or(0), leaves);
+            debt -= self.shards[other].lend(&self.around, part, &mut departed.leaves);
         }
     }
 
@@ -271,19 +266,15 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         let mut empty = 0;
         while partition > 0 && self.around.partitions[partition].is_over() && empty < self.shards.len() {
             let number = self.cursor.fetch_add(1, Ordering::Relaxed) as usize & self.shard_mask;
-            let mut leaves = Leaves::new();
-            let found = self.shards[number].evict_of(&self.around, partition, &mut leaves);
+            let found = self.shards[number].evict_of(&self.around, partition, &mut departed.leaves);
             empty = if found { 0 } else { empty + 1 };
-            departed.add(u32::try_from(number).unwrap_or(0), leaves);
         }
     }
 
     fn of_every_shard(&self, mut f: impl FnMut(&Shard<K, V>, &mut Leaves)) -> Departed<'_, K, V> {
         let mut departed = Departed::new(self);
-        for (number, shard) in (0..).zip(&self.shards) {
-            let mut leaves = Leaves::new();
-            f(shard, &mut leaves);
-            departed.add(number, leaves);
+        for shard in &self.shards {
+            f(shard, &mut departed.leaves);
         }
         departed
     }
@@ -294,8 +285,11 @@ impl<K, V> Tier<K, V> {
         &self.shards[number as usize]
     }
 
-    pub(super) fn retire(&self, number: u32, leaves: impl Iterator<Item = super::departed::Leave>) {
-        self.shard(number).retire(&self.around, leaves);
+    /// Takes back what has been looked at for the last time; all of it is of one shard.
+    pub(super) fn retire(&self, leaves: &[Leave]) {
+        if let Some(first) = leaves.first() {
+            self.shard(first.shard).retire(&self.around, leaves);
+        }
     }
 }
 

@@ -1,8 +1,12 @@
-use super::{Parts, Table};
+use super::{Parts, Place, Table};
 use std::collections::HashMap;
 
 fn parts(hash: u64) -> Parts {
     Parts::of(hash)
+}
+
+fn find(table: &Table, hash: u64, slot: u32) -> Option<(Place, u32)> {
+    table.find(parts(hash), |found| (found == slot).then_some(found))
 }
 
 /// Slots by a hash that the test chooses, and the table beside it.
@@ -14,7 +18,7 @@ struct Model {
 impl Model {
     fn check(&self, table: &Table) {
         for (slot, hash) in &self.hashes {
-            assert_eq!(table.find(parts(*hash), |found| found == *slot).map(|found| found.1), Some(*slot));
+            assert_eq!(find(table, *hash, *slot).map(|found| found.1), Some(*slot));
             assert!(table.place_of(parts(*hash).home, *slot).is_some());
         }
         let mut seen = 0;
@@ -52,10 +56,10 @@ fn table_agrees_with_a_map_through_inserts_removes_and_growth() {
             if random(&mut state).is_multiple_of(3) {
                 let victim = *model.hashes.keys().min().unwrap();
                 let hash = model.hashes.remove(&victim).unwrap();
-                let (place, found) = table.find(parts(hash), |slot| slot == victim).unwrap();
+                let (place, found) = find(&table, hash, victim).unwrap();
                 assert_eq!(found, victim);
                 table.remove(parts(hash).home, place);
-                assert_eq!(table.find(parts(hash), |slot| slot == victim), None);
+                assert_eq!(find(&table, hash, victim), None);
             }
             if slot % 100 == 0 {
                 model.check(&table);
@@ -73,12 +77,12 @@ fn a_removed_entry_shortens_the_search_again() {
     for slot in &slots {
         table.insert(parts(5 << 32), *slot);
     }
-    let (place, _) = table.find(parts(5 << 32), |slot| slot == 12).unwrap();
-    assert_eq!(table.find(parts(6 << 32), |_| true), None);
+    let (place, _) = find(&table, 5 << 32, 12).unwrap();
+    assert_eq!(table.find(parts(6 << 32), Some), None);
     let mut looked_at = 0;
     let _ = table.find(parts(5 << 32), |_| {
         looked_at += 1;
-        false
+        None::<()>
     });
     assert_eq!(looked_at, 13);
     table.remove(0, place);
@@ -89,8 +93,8 @@ fn a_removed_entry_shortens_the_search_again() {
 fn replaced_slot_is_found_in_the_same_place() {
     let table = Table::new(1);
     table.insert(parts(77), 1);
-    let (place, _) = table.find(parts(77), |slot| slot == 1).unwrap();
+    let (place, _) = find(&table, 77, 1).unwrap();
     table.replace(place, 2);
-    assert_eq!(table.find(parts(77), |slot| slot == 1), None);
-    assert_eq!(table.find(parts(77), |slot| slot == 2), Some((place, 2)));
+    assert_eq!(find(&table, 77, 1), None);
+    assert_eq!(find(&table, 77, 2), Some((place, 2)));
 }

@@ -73,7 +73,7 @@ impl Writer {
 
 impl<K, V> Shard<K, V> {
     /// Takes slots that their holder has looked at for the last time.
-    pub(in super::super) fn retire(&self, around: &Surroundings, leaves: impl Iterator<Item = Leave>) {
+    pub(in super::super) fn retire(&self, around: &Surroundings, leaves: &[Leave]) {
         let mut writer = self.writer.lock();
         for leave in leaves {
             writer.retire(leave.slot, self.slots.weight(leave.slot));

@@ -3,13 +3,13 @@
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
 use super::super::Reason;
-use super::super::departed::{Leave, Leaver};
+use super::super::departed::{Leave, Leaver, Leaves};
 use super::super::index::{Parts, Place, Table};
 use super::super::policy::{Entries, Policy};
 use super::super::slots::Label;
 use super::super::tier::NewEntry;
 use super::super::wheel::Wheel;
-use super::{Leaves, Shard, Surroundings, Writer};
+use super::{Shard, Surroundings, Writer};
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 use std::borrow::Borrow;
@@ -33,7 +33,7 @@ impl<K, V> Shard<K, V> {
         K: Eq,
     {
         let mut writer = self.writer.lock();
-        let found = writer.table.find(parts, |slot| *self.held(&writer, slot).0 == new.key);
+        let found = writer.table.find(parts, |slot| (*self.held(&writer, slot).0 == new.key).then_some(slot));
         let debt = self.store(&mut writer, around, parts, found, new, leaves);
         self.finish(writer, around);
         debt
@@ -54,11 +54,11 @@ impl<K, V> Shard<K, V> {
         Q: Eq + ?Sized,
     {
         let mut writer = self.writer.lock();
-        let found = writer.table.find(parts, |slot| self.held(&writer, slot).0.borrow() == key);
-        let live = found.filter(|(_, slot)| !around.clock.is_past(self.slots.deadline_ms(*slot)));
+        let found = writer.table.find(parts, |slot| (self.held(&writer, slot).0.borrow() == key).then_some(slot));
+        let live = found.filter(|(_, slot)| !around.clock.is_past(self.slots.slot(*slot).deadline_ms()));
         let old = live.map(|(_, slot)| {
             let (key, value) = self.held(&writer, slot);
-            let (deadline_ms, weight) = (self.slots.deadline_ms(slot), self.slots.weight(slot));
+            let (deadline_ms, weight) = (self.slots.slot(slot).deadline_ms(), self.slots.weight(slot));
             let cost = self.slots.cost(slot);
             Leaver { key, value, reason: Reason::Replaced, epoch: 0, deadline_ms, weight, cost }
         });
@@ -69,6 +69,8 @@ impl<K, V> Shard<K, V> {
         Some((partition, debt))
     }
 
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "moves an entry: 9 ns less for one of 100 bytes")]
     fn store(
         &self,
         writer: &mut MutexGuard<'_, Writer>,
@@ -84,7 +86,7 @@ impl<K, V> Shard<K, V> {
         self.slots.write(slot, Label { home: parts.home, weight, deadline_ms, partition, cost }, key, value);
         match found {
             Some((place, old)) => {
-                let is_expired = around.clock.is_past(self.slots.deadline_ms(old));
+                let is_expired = around.clock.is_past(self.slots.slot(old).deadline_ms());
                 let reason = if is_expired { Reason::Expired } else { Reason::Replaced };
                 self.replace(writer, around, place, old, slot);
                 self.leave(writer, around, old, reason, leaves);
@@ -111,15 +113,16 @@ impl<K, V> Shard<K, V> {
         Q: Eq + ?Sized,
     {
         let mut writer = self.writer.lock();
-        let (place, slot) = writer.table.find(parts, |slot| self.held(&writer, slot).0.borrow() == key)?;
-        if around.clock.is_past(self.slots.deadline_ms(slot)) || !is_wanted(self.held(&writer, slot).1) {
+        let (place, slot) =
+            writer.table.find(parts, |slot| (self.held(&writer, slot).0.borrow() == key).then_some(slot))?;
+        if around.clock.is_past(self.slots.slot(slot).deadline_ms()) || !is_wanted(self.held(&writer, slot).1) {
             return None;
         }
         writer.policies[self.slots.partition(slot)].remove(&self.slots, slot);
         writer.table.remove(parts.home, place);
         self.count_out(&mut writer, around, slot);
         writer.departed[reason as usize] += 1;
-        Some(Leave { slot, reason, epoch: around.epoch(parts.home), shard: 0 })
+        Some(Leave { slot, reason, epoch: around.epoch(parts.home), shard: self.number })
     }
 
     /// Takes out what has expired, `entries_max` at most.
@@ -191,7 +194,7 @@ impl<K, V> Shard<K, V> {
     fn held<'a>(&'a self, _writer: &'a MutexGuard<'_, Writer>, slot: u32) -> (&'a K, &'a V) {
         // SAFETY: the slot is in the index and the shard's lock is held, without which it cannot leave; the references
         // live no longer than the borrow of the guard.
-        unsafe { self.slots.entry(slot) }
+        unsafe { self.slots.slot(slot).entry() }
     }
 
     /// A new key's slot joins index and policy.
@@ -243,24 +246,26 @@ impl<K, V> Shard<K, V> {
         self.count_out(writer, around, slot);
     }
 
+    #[inline]
     fn count_in(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
         let weight = u64::from(self.slots.weight(slot));
         writer.len += 1;
         writer.weight += weight;
         around.count(self.slots.partition(slot), |total| _ = total.fetch_add(weight, Ordering::Relaxed));
-        let deadline_ms = self.slots.deadline_ms(slot);
+        let deadline_ms = self.slots.slot(slot).deadline_ms();
         if deadline_ms != 0 {
             let now_ms = || around.clock.now_ms();
             writer.wheel.get_or_insert_with(|| Box::new(Wheel::new(now_ms()))).insert(slot, deadline_ms);
         }
     }
 
+    #[inline]
     fn count_out(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
         let weight = u64::from(self.slots.weight(slot));
         writer.len -= 1;
         writer.weight -= weight;
         around.count(self.slots.partition(slot), |total| _ = total.fetch_sub(weight, Ordering::Relaxed));
-        if self.slots.deadline_ms(slot) != 0
+        if self.slots.slot(slot).deadline_ms() != 0
             && let Some(wheel) = &mut writer.wheel
         {
             wheel.remove(slot);
@@ -268,10 +273,11 @@ impl<K, V> Shard<K, V> {
     }
 
     /// A slot that is in nothing any more: to the caller, or to limbo when nobody looks.
+    #[inline]
     fn leave(&self, writer: &mut Writer, around: &Surroundings, slot: u32, reason: Reason, leaves: &mut Leaves) {
         writer.departed[reason as usize] += 1;
         if around.is_watched {
-            leaves.push(Leave { slot, reason, epoch: around.epoch(self.slots.hash(slot)), shard: 0 });
+            leaves.push(Leave { slot, reason, epoch: around.epoch(self.slots.hash(slot)), shard: self.number });
         } else {
             writer.retire(slot, self.slots.weight(slot));
         }
@@ -296,7 +302,7 @@ impl<K, V> Shard<K, V> {
     ) -> (usize, bool) {
         let Some(wheel) = &mut writer.wheel else { return (0, true) };
         let mut expired: SmallVec<[u32; 8]> = SmallVec::new();
-        let deadline_of = |slot| self.slots.deadline_ms(slot);
+        let deadline_of = |slot| self.slots.slot(slot).deadline_ms();
         let is_done = wheel.advance(around.clock.now_ms(), entries_max, deadline_of, |slot| expired.push(slot));
         for slot in &expired {
             let partition = self.slots.partition(*slot);
@@ -308,6 +314,7 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Lets the lock go, and begins what must not happen under it.
+    #[inline]
     fn finish(&self, writer: MutexGuard<'_, Writer>, around: &Surroundings) {
         let is_due = writer.is_settling_due(around);
         drop(writer);
