@@ -15,7 +15,7 @@
 
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
-use super::policy::Entries;
+use super::policy::{Entries, HITS_MAX};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
@@ -27,8 +27,6 @@ const FIRST_PAGE: u32 = 64;
 /// Pages at most: 2^31 slots.
 const PAGES: usize = 26;
 
-/// Hits are counted up to this.
-pub(super) const HITS_MAX: u8 = 3;
 const HITS_MASK: u64 = 7;
 const DEADLINE_SHIFT: u32 = 22;
 
