@@ -1,0 +1,131 @@
+//! Several threads on a cache too small for its keys, so that entries move all the time. Each key has one owner, who writes
+//! and removes it and so knows what it may be; everybody reads all keys, which moves them. Absence is always allowed. A value
+//! that is older than what its owner has made of the key is not: it came back from somewhere.
+
+use super::now;
+use scrubjay::{Cache, Compressed, EntryOptions, Memory};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const THREADS: u64 = 4;
+const KEYS: u64 = 40;
+const ROUNDS: u64 = 4_000;
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % n
+    }
+}
+
+fn key(owner: u64, n: u64) -> String {
+    format!("{owner}:{n}")
+}
+
+fn build(runtime: &tokio::runtime::Runtime, name: &str) -> Cache<String, u64> {
+    let handle = runtime.handle().clone();
+    let builder = Cache::builder(name).memory(Memory::entries(32)).compressed(Compressed::bytes(65_536));
+    now(builder.runtime(handle).build()).unwrap()
+}
+
+/// One owner's life: what it removed is gone, what it wrote is there or absent.
+fn own(cache: &Cache<String, u64>, owner: u64, seed: u64) {
+    let mut random = Random(seed + owner * 7919 + 1);
+    // The version of each of my keys, and whether it may be there.
+    let mut keys: Vec<(u64, bool)> = (0..KEYS).map(|_| (0, false)).collect();
+    for version in 1..=ROUNDS {
+        let n = random.below(KEYS);
+        let mine = key(owner, n);
+        let state = &mut keys[usize::try_from(n).unwrap()];
+        match random.below(400) {
+            0..140 => {
+                let options = EntryOptions::new().tag(format!("tag {owner}"));
+                now(cache.insert_with(mine.clone(), version, options)).unwrap();
+                *state = (version, true);
+            }
+            140..220 => {
+                now(cache.remove(&mine)).unwrap();
+                state.1 = false;
+            }
+            220 => {
+                now(cache.remove_by_tag(&format!("tag {owner}"))).unwrap();
+                keys.iter_mut().for_each(|state| state.1 = false);
+            }
+            221 => {
+                now(cache.remove_by_prefix(&format!("{owner}:"))).unwrap();
+                keys.iter_mut().for_each(|state| state.1 = false);
+            }
+            _ => drop(now(cache.get(&key(random.below(THREADS), random.below(KEYS))))),
+        }
+        let n = if version % 3 == 0 { random.below(KEYS) } else { n };
+        let (expected, is_there) = keys[usize::try_from(n).unwrap()];
+        if let Some(found) = now(cache.get(&key(owner, n))) {
+            assert!(
+                is_there && found == expected,
+                "seed {seed}, round {version}: key {owner}:{n} is {found}, was {expected}, {is_there}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_comes_back_that_its_owner_removed_or_replaced() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    for seed in 0..4 {
+        let cache = build(&runtime, "history");
+        std::thread::scope(|scope| {
+            for owner in 0..THREADS {
+                let cache = &cache;
+                scope.spawn(move || own(cache, owner, seed));
+            }
+        });
+        let stats = cache.stats();
+        let below = stats.compressed.unwrap();
+        assert!(below.inserts > 300 && below.departures.promoted > 50, "entries moved: {below:?}");
+    }
+}
+
+#[test]
+fn a_load_never_brings_back_what_was_removed_after_it_began() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let cache = build(&runtime, "loads");
+    let truth: Arc<Vec<AtomicU64>> = Arc::new((0..THREADS * KEYS).map(|_| AtomicU64::new(0)).collect());
+    let load = |owner: u64, n: u64| {
+        let truth = Arc::clone(&truth);
+        let index = usize::try_from(owner * KEYS + n).unwrap();
+        let owned = key(owner, n);
+        let cache = cache.clone();
+        async move {
+            let read = async move |_| {
+                let value = truth[index].load(Ordering::SeqCst);
+                tokio::task::yield_now().await;
+                Ok::<_, std::io::Error>(value)
+            };
+            cache.get_or_load(&owned, read).await.unwrap()
+        }
+    };
+    std::thread::scope(|scope| {
+        for owner in 0..THREADS {
+            let (runtime, cache, truth, load) = (&runtime, &cache, &truth, &load);
+            scope.spawn(move || {
+                let mut random = Random(owner + 1);
+                for _ in 0..600 {
+                    let n = random.below(KEYS);
+                    let index = usize::try_from(owner * KEYS + n).unwrap();
+                    let version = truth[index].fetch_add(1, Ordering::SeqCst) + 1;
+                    match random.below(8) {
+                        0 => drop(now(cache.remove_by_prefix(&key(owner, n))).unwrap()),
+                        1 => now(cache.clear()).unwrap(),
+                        _ => drop(now(cache.remove(&key(owner, n))).unwrap()),
+                    }
+                    assert_eq!(runtime.block_on(load(owner, n)), version, "key {owner}:{n}");
+                    runtime.block_on(load(random.below(THREADS), random.below(KEYS)));
+                }
+            });
+        }
+    });
+}
