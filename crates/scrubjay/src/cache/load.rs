@@ -16,6 +16,8 @@
 mod call;
 mod settle;
 mod task;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use super::{Cache, Found, Outcome, Shared, Stale, Start};
