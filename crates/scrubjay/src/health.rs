@@ -1,8 +1,8 @@
 //! How each tier of a cache is doing, in words that an operator and a readiness probe understand.
 //!
 //! A tier that fails never fails a read, so nobody would notice: this is where it shows. Memory and the compressed tier
-//! are part of the process and serve until the cache is closed; tiers behind a device or a network will have more to say, in
-//! the same words.
+//! are part of the process and serve until the cache is closed, unless the runtime that does their upkeep goes away first;
+//! tiers behind a device or a network will have more to say, in the same words.
 //! Invariant: a tier changes its state under the book's lock, and `since` is the time of the last change, not of the last
 //! report of the same.
 

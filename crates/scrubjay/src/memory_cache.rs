@@ -211,17 +211,7 @@ where
             Budget::Bytes(_) => Unit::Bytes,
             Budget::Entries(_) => Unit::Entries,
         };
-        let entries = u64::try_from(self.len()).unwrap_or(u64::MAX);
-        let level = Level { entries, weight: self.weight(), capacity: self.capacity(), unit };
-        let mut stats = self.shared.counters.read(level, None);
-        let count = |reason| self.shared.tier.departed_count(reason);
-        let departures = &mut stats.memory.departures;
-        departures.removed = count(Reason::Removed);
-        departures.replaced = count(Reason::Replaced);
-        departures.expired = count(Reason::Expired);
-        departures.evicted = count(Reason::Evicted);
-        departures.over_quota = count(Reason::OverQuota);
-        stats
+        self.shared.counters.read(Level::of(&self.shared.tier, unit), None)
     }
 }
 

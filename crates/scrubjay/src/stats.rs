@@ -3,11 +3,10 @@
 //! Idea: what happens on every lookup is counted in a slot of the thread's own, a pair of cache lines that no other thread
 //! writes, so a hit costs a load, an addition and a store, and no line moves between cores. Threads beyond the slots share a
 //! few, and add atomically. What happens rarely (a load, an error) is one atomic for all. What
-//! becomes of the entries of the compressed tier, it counts itself; [`Counters::read`] puts both together.
+//! becomes of the entries in a tier, the tier counts itself; [`Counters::read`] puts everything together.
 //! Invariant: counters never go down. Reading sums the slots, takes no lock and holds nobody up; counts that belong together
 //! may be read a moment apart.
 
-use crate::memory::Reason;
 use crate::threads;
 use crossbeam_utils::CachePadded;
 use std::sync::OnceLock;
@@ -46,17 +45,10 @@ pub(crate) enum Frequent {
     MemoryStaleHit,
     /// An entry was stored in memory, promoted ones among them.
     MemoryInsert,
-    MemoryRemoved,
-    MemoryReplaced,
-    MemoryExpired,
-    MemoryEvicted,
-    MemoryOverQuota,
     /// The lookup went below memory, and was answered there.
     CompressedHit,
     CompressedMiss,
     CompressedStaleHit,
-    /// An entry was demoted.
-    CompressedInsert,
     /// A hit (counted there too) on a remembered absence.
     NegativeHit,
 }
@@ -80,10 +72,6 @@ pub(crate) enum Rare {
     FailSafeHit,
     /// An error was returned again without a load, within the back-off.
     BackedOff,
-    /// An entry went from the compressed tier back to memory.
-    Promotion,
-    /// Stored bytes that did not decode.
-    CodecError,
     /// A call was refused, since too many wait for the same load.
     WaiterRefused,
     /// The departure listener panicked.
@@ -108,11 +96,9 @@ pub(crate) enum Dropped {
     Invalidated,
     /// Its time was over on the way.
     Expired,
-    /// The tier's policy, or a full queue, did not take it.
-    NotAdmitted,
 }
 
-const DROPPED_COUNT: usize = Dropped::NotAdmitted as usize + 1;
+const DROPPED_COUNT: usize = Dropped::Expired as usize + 1;
 
 /// The counters of one cache.
 pub(crate) struct Counters {
@@ -173,21 +159,6 @@ impl Counters {
     /// One more of what is rare.
     pub(crate) fn count_rare(&self, event: Rare) {
         self.rare[event as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An entry left the tier. The compressed one counts its departures itself.
-    #[inline]
-    pub(crate) fn departed(&self, place: Place, reason: Reason) {
-        if place == Place::Compressed {
-            return;
-        }
-        self.count(match reason {
-            Reason::Removed => Frequent::MemoryRemoved,
-            Reason::Replaced => Frequent::MemoryReplaced,
-            Reason::Expired => Frequent::MemoryExpired,
-            Reason::Evicted => Frequent::MemoryEvicted,
-            Reason::OverQuota => Frequent::MemoryOverQuota,
-        });
     }
 
     /// An entry did not get into the tier. What the compressed tier itself refuses, it counts itself.

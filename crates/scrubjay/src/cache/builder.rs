@@ -261,6 +261,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         })?;
         let tiers: &[&'static str] = if self.compressed.is_some() { &["memory", "compressed"] } else { &["memory"] };
         let health = HealthBook::new(self.clock.clone(), tiers);
+        let is_watched = self.compressed.is_some() || self.listener.is_some();
         let compressed = self.compressed.map(|(config, codec)| {
             let (namespace, schema, clock) = (self.name.as_str(), self.schema_version, self.clock.clone());
             let setup = TierSetup { namespace, schema, codec: codec.id(), clock };
@@ -270,7 +271,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let (counts_bytes, capacity_min) = (matches!(memory.budget, Budget::Bytes(_)), memory.capacity_min());
         let partitions = self.partitioner.map(|name_of| Partitions { with_quotas: memory.partitions.clone(), name_of });
         let watch = (self.clock.clone(), Some(Arc::clone(&epochs)));
-        let options = TierOptions { memory, clock: watch.0, epochs: watch.1, is_watched: true };
+        let options = TierOptions { memory, clock: watch.0, epochs: watch.1, is_watched };
         let shared = Shared {
             name: self.name.into_boxed_str(),
             clock: self.clock,

@@ -2,9 +2,10 @@
 
 use super::{Cache, Shared};
 use crate::error::Error;
-use crate::health::Health;
+use crate::health::{Health, TierState};
 use crate::key::Key;
 use crate::limits::check_capacity;
+use crate::memory::Reason;
 use crate::stats::{Level, Stats, TierStats, Unit};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -21,16 +22,31 @@ const STEPS_MAX: usize = 64;
 /// # Errors
 /// `Closed`.
 pub(super) fn start<K: Key, V: Clone + Send + Sync + 'static>(shared: &Arc<Shared<K, V>>) -> Result<(), Error> {
-    let weak = Arc::downgrade(shared);
-    shared.tasks.spawn(maintain(weak))
+    let upkeep = Upkeep { cache: Arc::downgrade(shared) };
+    shared.tasks.spawn(maintain(upkeep))
 }
 
-async fn maintain<K: Key, V: Clone + Send + Sync + 'static>(cache: Weak<Shared<K, V>>) {
+/// Says in the cache's health that nothing is done behind any more, if that ends before the cache does.
+struct Upkeep<K: Key, V: Clone + Send + Sync + 'static> {
+    cache: Weak<Shared<K, V>>,
+}
+
+impl<K: Key, V: Clone + Send + Sync + 'static> Drop for Upkeep<K, V> {
+    fn drop(&mut self) {
+        let Some(shared) = self.cache.upgrade() else { return };
+        if shared.tasks.check_open().is_ok() {
+            let why = "the cache's runtime has shut down, or its upkeep panicked: loads may fail, what expires is kept longer";
+            shared.health.report("memory", TierState::Degraded, Some(why.to_owned()));
+        }
+    }
+}
+
+async fn maintain<K: Key, V: Clone + Send + Sync + 'static>(upkeep: Upkeep<K, V>) {
     loop {
         tokio::time::sleep(INTERVAL).await;
         for _ in 0..STEPS_MAX {
             // Never held across a wait, or the cache would live as long as this.
-            let Some(shared) = cache.upgrade() else { return };
+            let Some(shared) = upkeep.cache.upgrade() else { return };
             if !shared.expire() {
                 break;
             }
@@ -46,10 +62,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if let Some(compressed) = &self.compressed {
             drop(compressed.tier.expire(STEP_ENTRIES));
         }
-        let departed = self.memory.expire(STEP_ENTRIES);
-        let is_any = !departed.is_empty();
-        self.let_go(departed.into());
-        is_any
+        let count = || self.memory.departed_count(Reason::Expired);
+        let before = count();
+        self.let_go(self.memory.expire(STEP_ENTRIES).into());
+        count() != before
     }
 
     /// Empties every tier, and wins against every load and insert that began before.
@@ -135,12 +151,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// What has happened so far, and what the tiers hold. Reads counters; costs nothing to anybody else.
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
-        let memory = Level {
-            entries: u64::try_from(shared.memory.len()).unwrap_or(u64::MAX),
-            weight: shared.memory.weight(),
-            capacity: shared.memory.capacity(),
-            unit: if shared.counts_bytes { Unit::Bytes } else { Unit::Entries },
-        };
+        let unit = if shared.counts_bytes { Unit::Bytes } else { Unit::Entries };
+        let memory = Level::of(&shared.memory, unit);
         shared.counters.read(memory, shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier)))
     }
 

@@ -9,7 +9,7 @@ use crate::compressed::Kept;
 use crate::entry::Times;
 use crate::key::Key;
 use crate::memory::{NewEntry, Reason};
-use crate::stats::{Frequent, Rare};
+use crate::stats::Frequent;
 use crate::stored::Stored;
 use crate::tags::TagSet;
 use std::borrow::Borrow;
@@ -243,7 +243,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 return;
             }
             compressed.tier.promoted(&key_bytes);
-            self.counters.count_rare(Rare::Promotion);
             self.store(&mut stripe, hash, entering)
         };
         self.let_go(left);

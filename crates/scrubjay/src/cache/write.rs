@@ -244,10 +244,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         was_there
     }
 
-    /// Handles what left memory: counts it, demotes what still counts, tells the listener. No lock may be held.
+    /// Handles what left memory: demotes what still counts, tells the listener. No lock may be held.
     pub(crate) fn let_go(&self, left: Left<'_, K, V>) {
         left.departed.each(|leaver| {
-            self.counters.departed(Place::Memory, leaver.reason);
             if let (Some(compressed), Reason::Evicted | Reason::OverQuota) = (&self.compressed, leaver.reason) {
                 self.demote(compressed, &leaver, left.own);
             }
@@ -296,7 +295,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             compressed.tier.insert(encoded)
         };
         drop(left);
-        self.counters.count(Frequent::CompressedInsert);
     }
 
     /// The partition of a key as the tier counts them, and its quota.

@@ -44,3 +44,32 @@ fn health_serialises_with_the_names_of_its_states() {
     let json = serde_json::to_value(book().0.read()).unwrap();
     assert_eq!(json["tiers"][0]["state"], "serving");
 }
+
+#[test]
+fn a_cache_that_outlives_its_runtime_says_so() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let builder = crate::Cache::<u64, u64>::builder("users").memory(crate::Memory::entries(10_000));
+    let cache = runtime.block_on(async {
+        let cache = builder.build().await.unwrap();
+        // The upkeep begins.
+        tokio::task::yield_now().await;
+        cache
+    });
+    assert!(cache.health().is_serving());
+    drop(runtime);
+    let health = cache.health();
+    assert_eq!(health.tier("memory").unwrap().state, TierState::Degraded);
+    assert!(health.tiers[0].message.as_ref().unwrap().contains("runtime has shut down"));
+}
+
+#[tokio::test]
+async fn a_closed_cache_is_closed_and_not_degraded() {
+    let builder = crate::Cache::<u64, u64>::builder("users").memory(crate::Memory::entries(10_000));
+    let cache = builder.compressed(crate::Compressed::bytes(1 << 20)).build().await.unwrap();
+    tokio::task::yield_now().await;
+    assert!(cache.health().is_serving());
+    cache.close().await;
+    let health = cache.health();
+    assert_eq!(health.tiers.len(), 2);
+    assert!(health.tiers.iter().all(|tier| tier.state == TierState::Closed && tier.message.is_none()), "{health:?}");
+}

@@ -1,8 +1,7 @@
 //! Both ways out say the same, under the same names, in a format that others parse.
 
 use super::*;
-use crate::memory::Reason;
-use crate::stats::{Counters, Frequent, Level, Place, Rare, TierStats, Unit};
+use crate::stats::{Counters, Departures, Frequent, Level, Rare, TierStats, Unit};
 use ::metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
 };
@@ -20,7 +19,6 @@ fn counters() -> Counters {
     counters.add(Frequent::CompressedHit, 1);
     counters.add(Frequent::CompressedMiss, 4);
     counters.add(Frequent::NegativeHit, 2);
-    counters.departed(Place::Memory, Reason::Evicted);
     counters.count_rare(Rare::Joined);
     counters.count_rare(Rare::SoftTimeout);
     counters.load_ended(Duration::from_millis(250), true);
@@ -29,7 +27,8 @@ fn counters() -> Counters {
 }
 
 fn stats(counters: &Counters) -> Stats {
-    let level = Level { entries: 3, weight: 300, capacity: 4096, unit: Unit::Bytes };
+    let departures = Departures { evicted: 1, ..Departures::default() };
+    let level = Level { entries: 3, weight: 300, capacity: 4096, unit: Unit::Bytes, departures };
     counters.read(level, Some(TierStats::default()))
 }
 
@@ -236,7 +235,7 @@ fn a_name_full_of_quotes_and_line_ends_is_escaped() {
 
 #[test]
 fn a_budget_in_entries_is_not_published_as_bytes() {
-    let level = Level { entries: 3, weight: 3, capacity: 10, unit: Unit::Entries };
+    let level = Level { entries: 3, weight: 3, capacity: 10, unit: Unit::Entries, ..Level::default() };
     let page = parse(&Counters::new().read(level, None).to_prometheus("users"));
     assert!((sample(&page, "scrubjay_capacity", &[("cache", "users"), ("tier", "memory")]) - 10.0).abs() < 1e-9);
     assert!(!page.kinds.contains_key("scrubjay_capacity_bytes"));
@@ -334,4 +333,49 @@ async fn a_cache_publishes_itself_until_it_is_closed() {
     assert_eq!(cache.record_metrics_every(every).unwrap_err().kind(), crate::ErrorKind::Closed);
     let too_often = cache.record_metrics_every(Duration::ZERO).unwrap_err();
     assert!(too_often.to_string().contains("must be at least 10ms"), "{too_often}");
+}
+
+/// Counts spans and events, whatever their level.
+#[derive(Default)]
+struct Noise(AtomicU64);
+
+impl tracing::Subscriber for &'static Noise {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[tokio::test]
+async fn a_load_is_traced_and_a_hit_is_not() {
+    let noise: &'static Noise = Box::leak(Box::default());
+    let _installed = tracing::subscriber::set_default(noise);
+    let builder = Cache::<u64, u64>::builder("users").memory(crate::Memory::entries(10_000));
+    let cache = builder.build().await.unwrap();
+    cache.insert(1, 10).await.unwrap();
+    assert_eq!(noise.0.load(Ordering::Relaxed), 0);
+    for _ in 0..100 {
+        cache.get(&1).await.unwrap();
+        cache.get_or_load(&1, async |_| Ok::<u64, std::io::Error>(20)).await.unwrap();
+        cache.get_many(&[1, 2]).await;
+    }
+    assert_eq!(noise.0.load(Ordering::Relaxed), 0);
+    cache.get_or_load(&2, async |_| Ok::<u64, std::io::Error>(20)).await.unwrap();
+    assert!(noise.0.load(Ordering::Relaxed) >= 2, "a span and an event");
 }

@@ -5,7 +5,9 @@
 
 use super::{Counters, Dropped, Frequent, LoadTime, Rare};
 use crate::compressed::CompressedTier;
+use crate::memory::{Reason, Tier};
 use serde::Serialize;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -132,8 +134,6 @@ pub struct Drops {
     pub invalidated: u64,
     /// Their time was over on their way.
     pub expired: u64,
-    /// The policy of the tier did not take them, or a queue was full.
-    pub not_admitted: u64,
     /// Their bytes were not intact.
     pub corrupt: u64,
     /// Their bytes were intact, and the codec could not decode them.
@@ -142,13 +142,34 @@ pub struct Drops {
     pub foreign: u64,
 }
 
-/// What a tier holds now: its own numbers, which no counter knows.
+/// What memory says of itself.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Level {
     pub(crate) entries: u64,
     pub(crate) weight: u64,
     pub(crate) capacity: u64,
     pub(crate) unit: Unit,
+    pub(crate) departures: Departures,
+}
+
+impl Level {
+    /// What the tier holds now, and what has left it.
+    pub(crate) fn of<K: Hash + Eq, V>(tier: &Tier<K, V>, unit: Unit) -> Level {
+        Level {
+            entries: u64::try_from(tier.len()).unwrap_or(u64::MAX),
+            weight: tier.weight(),
+            capacity: tier.capacity(),
+            unit,
+            departures: Departures {
+                removed: tier.departed_count(Reason::Removed),
+                replaced: tier.departed_count(Reason::Replaced),
+                expired: tier.departed_count(Reason::Expired),
+                evicted: tier.departed_count(Reason::Evicted),
+                over_quota: tier.departed_count(Reason::OverQuota),
+                promoted: 0,
+            },
+        }
+    }
 }
 
 impl Stats {
@@ -211,7 +232,6 @@ impl Drops {
             ("not_encoded", self.not_encoded),
             ("invalidated", self.invalidated),
             ("expired", self.expired),
-            ("not_admitted", self.not_admitted),
             ("corrupt", self.corrupt),
             ("not_decoded", self.not_decoded),
             ("foreign", self.foreign),
@@ -230,7 +250,6 @@ impl Drops {
             not_encoded: self.not_encoded + other.not_encoded,
             invalidated: self.invalidated + other.invalidated,
             expired: self.expired + other.expired,
-            not_admitted: self.not_admitted + other.not_admitted,
             corrupt: self.corrupt + other.corrupt,
             not_decoded: self.not_decoded + other.not_decoded,
             foreign: self.foreign + other.foreign,
@@ -248,7 +267,6 @@ impl Drops {
             invalid: of(Dropped::Invalid),
             invalidated: of(Dropped::Invalidated),
             expired: of(Dropped::Expired),
-            not_admitted: of(Dropped::NotAdmitted),
             ..Drops::default()
         }
     }
@@ -302,14 +320,7 @@ impl Counters {
             stale_hits: self.frequent(Frequent::MemoryStaleHit),
             misses: self.frequent(Frequent::MemoryMiss),
             inserts: self.frequent(Frequent::MemoryInsert),
-            departures: Departures {
-                removed: self.frequent(Frequent::MemoryRemoved),
-                replaced: self.frequent(Frequent::MemoryReplaced),
-                expired: self.frequent(Frequent::MemoryExpired),
-                evicted: self.frequent(Frequent::MemoryEvicted),
-                over_quota: self.frequent(Frequent::MemoryOverQuota),
-                promoted: 0,
-            },
+            departures: level.departures,
             drops: Drops::read(&self.memory_dropped),
             entries: level.entries,
             weight: level.weight,
