@@ -17,7 +17,6 @@ use crate::compressed::CompressedTier;
 use crate::error::Error;
 use crate::flight::{Answer, Leases};
 use crate::health::HealthBook;
-use crate::key::Key;
 use crate::memory::{Epochs, Tier};
 use crate::stats::Counters;
 use crate::stored::Stored;

@@ -16,8 +16,7 @@ mod tests;
 use crate::entry::{CLOCK_MS_MAX, Compression, Packing};
 use crate::error::Error;
 
-pub(crate) use counters::CompressedCounts;
-pub(crate) use store::{CompressedTier, Encoded, Kept, Left, NewKept, TierSetup};
+pub(crate) use store::{CompressedTier, Kept, NewKept, TierSetup};
 
 const _: () = assert!(CLOCK_MS_MAX == crate::clock::TIME_MS_MAX);
 

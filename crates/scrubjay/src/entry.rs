@@ -26,7 +26,7 @@ mod pack;
 mod tests;
 mod time;
 
-pub(crate) use decode::{Entry, Flaw, Refused, Tags, key_of};
+pub(crate) use decode::{Entry, Refused, Tags, key_of};
 pub(crate) use encode::{Draft, NotEncoded};
 pub(crate) use pack::{Compression, Packing};
 pub(crate) use time::{Anchor, CLOCK_MS_MAX, Times};

@@ -14,8 +14,6 @@
 //! | event | warn | `a load failed`, once per call of the loader, however many wait | `cache`, `keys`, `took_ms`, `error` |
 //! | event | warn | `a loaded value is returned and not stored`: the options it came with are out of their limits | `cache`, `error` |
 
-#![allow(dead_code, unused_imports, reason = "the parts arrive one by one; goes away with the last")]
-
 mod blocking;
 mod cache;
 mod clock;

@@ -14,7 +14,6 @@ mod write;
 
 pub use builder::MemoryCacheBuilder;
 
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::memory::{Budget, Departed, Reason, Tier};
 use crate::stats::{Counters, Frequent, Level, Rare, Stats, Unit};

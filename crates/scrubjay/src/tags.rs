@@ -151,6 +151,7 @@ impl Stamps {
     }
 
     /// Tags that are remembered.
+    #[cfg(test)]
     pub(crate) fn tags_len(&self) -> usize {
         self.registry.lock().tags.len()
     }

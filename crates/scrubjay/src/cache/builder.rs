@@ -1,6 +1,6 @@
 //! What a [`Cache`] is made of, validated once.
 
-use super::settings::{Settings, millis};
+use super::settings::Settings;
 use super::tasks::Tasks;
 use super::times::Jitter;
 use super::write::{Listener, Partitions, Weigher};

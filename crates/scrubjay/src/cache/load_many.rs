@@ -5,7 +5,7 @@
 
 use super::load::{Below, Boarded, JOINS_MAX, Loading, Weighed};
 use super::{Cache, Found, Outcome, Shared, Stale};
-use crate::error::{BoxError, Error};
+use crate::error::BoxError;
 use crate::flight::{Answer, Lease, Waiter};
 use crate::key::Key;
 use crate::options::Loaded;

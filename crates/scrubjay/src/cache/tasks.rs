@@ -112,6 +112,7 @@ impl Tasks {
     }
 
     /// Tasks that run.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.running.state.lock().tasks.len()
     }

@@ -301,11 +301,6 @@ impl CompressedTier {
         self.left(self.tier.expire(entries_max))
     }
 
-    /// Changes the budget, and evicts down to it.
-    pub(crate) fn resize(&self, bytes: u64) -> Left<'_> {
-        self.left(self.tier.resize(bytes))
-    }
-
     /// Shows every entry that is not expired, in no order; what comes or goes meanwhile may be seen or not.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Kept<'_>)) {
         self.tier.for_each(|blob, ()| {

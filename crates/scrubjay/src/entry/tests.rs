@@ -1,3 +1,4 @@
+use super::decode::Flaw;
 use super::*;
 use proptest::prelude::*;
 

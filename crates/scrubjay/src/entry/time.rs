@@ -37,7 +37,8 @@ impl Anchor {
     /// For entries that never leave the process: their times stay the clock's.
     pub(crate) const PROCESS: Anchor = Anchor { unix_ms_at_zero: 0 };
 
-    /// From one moment read on both clocks.
+    /// From one moment read on both clocks: how other processes write the format.
+    #[cfg(test)]
     pub(crate) fn new(clock_ms: u64, unix_ms: u64) -> Anchor {
         Anchor { unix_ms_at_zero: unix_ms.saturating_sub(clock_ms) }
     }

@@ -96,6 +96,7 @@ impl<K: Hash + Eq + Clone, T> Leases<K, T> {
     }
 
     /// Loads under way that were not revoked.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.board.stripes.iter().map(|stripe| stripe.lock().flights.len()).sum()
     }

@@ -1,14 +1,26 @@
 //! The leases under shuttle: the same source with a lock whose every step is a point where another thread may go on.
 //! Beside it, what needs no second thread.
 
-#[allow(clippy::duplicate_mod, reason = "the same source over another lock is the point")]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "the same source over another lock is the point; not all is asked of it"
+)]
 #[path = "landing.rs"]
 mod landing;
-#[allow(clippy::duplicate_mod, reason = "the same source over another lock is the point")]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "the same source over another lock is the point; not all is asked of it"
+)]
 #[path = "leases.rs"]
 mod leases;
 mod one_thread;
-#[allow(clippy::duplicate_mod, reason = "the same source over another lock is the point")]
+#[allow(
+    clippy::duplicate_mod,
+    dead_code,
+    reason = "the same source over another lock is the point; not all is asked of it"
+)]
 #[path = "troubles.rs"]
 mod troubles;
 

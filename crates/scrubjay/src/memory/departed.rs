@@ -65,11 +65,6 @@ impl<'a, K, V> Departed<'a, K, V> {
             f(self.tier.shard(leave.shard).of_leave(leave));
         }
     }
-
-    /// Whether nothing left, or nobody wants to see.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.leaves.is_empty()
-    }
 }
 
 impl<K, V> Drop for Departed<'_, K, V> {

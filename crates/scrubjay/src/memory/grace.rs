@@ -159,6 +159,7 @@ fn register() -> (&'static Record, bool) {
 }
 
 /// Whether this thread is inside of a read.
+#[cfg(test)]
 pub(super) fn is_pinned() -> bool {
     RECORD.get().is_some_and(|record| record.count.load(Ordering::Relaxed) & 1 == 1)
 }

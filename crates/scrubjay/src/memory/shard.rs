@@ -10,7 +10,7 @@
 mod retire;
 mod write;
 
-use super::departed::{Leave, Leaver, Leaves};
+use super::departed::{Leave, Leaver};
 use super::grace::{Pin, Published};
 use super::index::{Parts, Table};
 use super::policy::{Entries, Policy};

@@ -13,7 +13,7 @@ use super::slots::Slot;
 use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
 use std::borrow::Borrow;
-use std::hash::{BuildHasher, Hash};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

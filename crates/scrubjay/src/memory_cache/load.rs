@@ -2,7 +2,6 @@
 
 use super::flight::{Joined, Leading};
 use super::{MemoryCache, Shared};
-use crate::memory::NewEntry;
 use crate::options::EntryOptions;
 use crate::stats::{Dropped, Frequent, Place, Rare};
 use std::borrow::Borrow;

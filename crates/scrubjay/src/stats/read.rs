@@ -102,7 +102,7 @@ pub enum Unit {
     Entries,
 }
 
-/// Entries that left a tier, by [`Reason`](crate::Reason).
+/// Entries that left a tier, by [`Reason`].
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Departures {

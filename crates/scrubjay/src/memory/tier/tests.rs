@@ -10,6 +10,7 @@ mod panics;
 use super::*;
 use crate::memory::Epochs;
 use ledger::Ledger;
+use std::hash::BuildHasher;
 
 /// A small generator, so that a seed says everything (splitmix64).
 struct Random(u64);
