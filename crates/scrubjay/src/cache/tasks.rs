@@ -110,12 +110,6 @@ impl Tasks {
             done.await;
         }
     }
-
-    /// Tasks that run.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.running.state.lock().tasks.len()
-    }
 }
 
 impl Drop for Signed {

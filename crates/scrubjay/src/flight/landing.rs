@@ -81,12 +81,6 @@ impl<T> Flight<T> {
             waker.wake();
         }
     }
-
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        let state = self.state.lock();
-        state.seats.len() - state.free.len()
-    }
 }
 
 /// A place in a flight: a future of what it ends with. Dropping it leaves the flight to the others.
