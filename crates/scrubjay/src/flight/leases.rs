@@ -40,7 +40,7 @@ pub(crate) struct Stripe<'a, K, T> {
     index: usize,
 }
 
-/// What [`Stripe::join_or_lead`] came to.
+/// What [`Leases::join_or_lead`] came to.
 pub(crate) enum Joined<K: Hash + Eq, T> {
     /// Another loads already.
     Follows(Waiter<T>),
