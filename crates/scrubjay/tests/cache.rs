@@ -10,6 +10,8 @@ mod history;
 mod invalidation;
 #[path = "cache/limits.rs"]
 mod limits;
+#[path = "cache/overtaken.rs"]
+mod overtaken;
 #[path = "cache/tiers.rs"]
 mod tiers;
 

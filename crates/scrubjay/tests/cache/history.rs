@@ -3,13 +3,38 @@
 //! that is older than what its owner has made of the key is not: it came back from somewhere.
 
 use super::now;
-use scrubjay::{Cache, Compressed, EntryOptions, Memory};
+use scrubjay::{BoxError, Cache, Codec, Compressed, EntryOptions, Memory, Postcard};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::yield_now;
 
 const THREADS: u64 = 4;
 const KEYS: u64 = 100;
 const ROUNDS: u64 = 4_000;
+
+/// Postcard, and now and then another thread's turn: in the middle of a demotion or a promotion, when it matters.
+struct Yielding;
+
+impl Codec<u64> for Yielding {
+    fn id(&self) -> u8 {
+        202
+    }
+
+    fn encode(&self, value: &u64, out: &mut Vec<u8>) -> Result<(), BoxError> {
+        if value.is_multiple_of(4) {
+            yield_now();
+        }
+        Postcard.encode(value, out)
+    }
+
+    fn decode(&self, bytes: &[u8]) -> Result<u64, BoxError> {
+        let value: u64 = Postcard.decode(bytes)?;
+        if value.is_multiple_of(2) {
+            yield_now();
+        }
+        Ok(value)
+    }
+}
 
 struct Random(u64);
 
@@ -28,8 +53,8 @@ fn key(owner: u64, n: u64) -> String {
 
 fn build(runtime: &tokio::runtime::Runtime, name: &str) -> Cache<String, u64> {
     let handle = runtime.handle().clone();
-    let builder = Cache::builder(name).memory(Memory::entries(32)).compressed(Compressed::bytes(65_536));
-    now(builder.runtime(handle).build()).unwrap()
+    let builder = Cache::builder(name).memory(Memory::entries(8));
+    now(builder.compressed_with(Compressed::bytes(65_536), Yielding).runtime(handle).build()).unwrap()
 }
 
 /// One owner's life: what it removed is gone, what it wrote is there or absent.
