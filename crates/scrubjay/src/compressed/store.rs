@@ -8,6 +8,7 @@ use crate::entry::{
 };
 use crate::error::BoxError;
 use crate::memory::{Departed, Memory, NewEntry, Reason, Tier, TierOptions};
+use crate::weigh::allocation_bytes;
 use std::borrow::Borrow;
 use std::cell::Cell;
 use std::hash::{Hash, Hasher};
@@ -15,8 +16,8 @@ use std::sync::Arc;
 
 /// An entry may take this part of the tier at most.
 const ENTRY_SHARE: u64 = 8;
-/// What an allocation costs beyond its bytes, and what an `Arc` keeps in front of them.
-const BLOB_OVERHEAD: usize = 16 + 16;
+/// What an `Arc` keeps in front of its bytes.
+const COUNTS_LEN: usize = 16;
 /// What a thread keeps of its buffers between two entries.
 const KEPT_LEN_MAX: usize = 1 << 20;
 
@@ -376,7 +377,7 @@ impl CompressedTier {
 
 /// What an entry takes, in bytes.
 fn weight(blob: &Blob) -> u32 {
-    let bytes = blob.0.len() + BLOB_OVERHEAD + Tier::<Blob, ()>::entry_bytes();
+    let bytes = allocation_bytes(blob.0.len() + COUNTS_LEN) + Tier::<Blob, ()>::entry_bytes();
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
