@@ -9,6 +9,7 @@ mod epochs;
 mod grace;
 mod index;
 mod policy;
+mod region;
 mod shard;
 mod slots;
 mod tier;

@@ -96,9 +96,15 @@ where
         Q: Hash + Eq + ?Sized,
     {
         let tier = &self.shared.tier;
-        let found = tier.get(tier.hash(key), key, |_, value| f(value));
-        self.shared.count_lookup(found.is_some());
-        found
+        let counters = &self.shared.counters;
+        let hit = |_: &K, value: &V| {
+            counters.count(Frequent::MemoryHit);
+            Some(f(value))
+        };
+        tier.get_or(tier.hash(key), key, hit, || {
+            counters.count(Frequent::MemoryMiss);
+            None
+        })
     }
 
     /// A clone of the value, without a touch, and counted as neither hit nor miss.

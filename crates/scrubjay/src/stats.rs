@@ -147,12 +147,20 @@ impl Counters {
     /// `n` more of them at once.
     #[inline]
     pub(crate) fn add(&self, event: Frequent, n: u64) {
+        // A thread that has no index yet knows none that is below the length of anything.
+        match self.owned.get(threads::known_index()) {
+            Some(slot) => add_own(&slot[event as usize], n),
+            None => self.add_slowly(event, n),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_slowly(&self, event: Frequent, n: u64) {
         let index = threads::index();
-        if let Some(slot) = self.owned.get(index) {
-            let counter = &slot[event as usize];
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-        } else {
-            self.shared[index % SHARED_COUNT][event as usize].fetch_add(n, Ordering::Relaxed);
+        match self.owned.get(index) {
+            Some(slot) => add_own(&slot[event as usize], n),
+            None => _ = self.shared[index % SHARED_COUNT][event as usize].fetch_add(n, Ordering::Relaxed),
         }
     }
 
@@ -201,6 +209,12 @@ impl Counters {
     fn rare(&self, event: Rare) -> u64 {
         self.rare[event as usize].load(Ordering::Relaxed)
     }
+}
+
+/// Adds to a counter that no other thread writes.
+#[inline]
+fn add_own(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
 }
 
 /// A call that waits for a load, counted as long as this lives.

@@ -39,6 +39,12 @@ pub(crate) fn index() -> usize {
     if index == UNKNOWN { register() } else { index }
 }
 
+/// The same, or a number larger than any array where [`index`] would have to find one out first.
+#[inline]
+pub(crate) fn known_index() -> usize {
+    INDEX.get()
+}
+
 #[cold]
 #[inline(never)]
 fn register() -> usize {

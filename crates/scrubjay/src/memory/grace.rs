@@ -52,7 +52,10 @@ static FIRST: OnceLock<Block> = OnceLock::new();
 static READERS_FENCE: AtomicBool = AtomicBool::new(true);
 
 thread_local! {
+    /// This thread's record, if it need not fence: the quick way to it.
     static RECORD: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    /// The same if it must.
+    static FENCING: Cell<Option<&'static Record>> = const { Cell::new(None) };
     static RELEASE: Release = const { Release };
 }
 
@@ -61,7 +64,7 @@ struct Release;
 
 impl Drop for Release {
     fn drop(&mut self) {
-        if let Some(record) = RECORD.take() {
+        for record in [RECORD.take(), FENCING.take()].into_iter().flatten() {
             record.is_taken.store(false, Ordering::Release);
         }
     }
@@ -100,46 +103,77 @@ mod membarrier {
 /// While it lives, nothing that its thread may have found is given to anybody else.
 #[derive(Debug)]
 pub(super) struct Pin {
-    record: Option<&'static Record>,
-    is_borrowed: bool,
+    record: &'static Record,
+    /// What the record's count is to be afterwards; [`BORROWED`] besides, if the record was taken for this read alone.
+    after: u64,
     /// The record is this thread's: a pin must not leave it.
     _not_send: PhantomData<*const ()>,
 }
 
+/// In [`Pin::after`].
+const BORROWED: u64 = 1 << 63;
+
 /// Begins a read. A few nanoseconds, no shared write.
 #[inline]
 pub(super) fn pin() -> Pin {
-    let (record, is_borrowed) = match RECORD.get() {
-        Some(record) => (record, false),
+    let Some(record) = RECORD.get() else { return pin_slowly() };
+    let count = record.count.load(Ordering::Relaxed);
+    if count & 1 == 1 {
+        return Pin { record, after: count, _not_send: PhantomData };
+    }
+    record.count.store(count + 1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    Pin { record, after: count + 2, _not_send: PhantomData }
+}
+
+/// A thread's first read, its last ones, and all where the system cannot fence for readers.
+#[cold]
+#[inline(never)]
+fn pin_slowly() -> Pin {
+    let (record, borrowed) = match FENCING.get() {
+        Some(record) => (record, 0),
         None => register(),
     };
     let count = record.count.load(Ordering::Relaxed);
     if count & 1 == 1 {
-        return Pin { record: None, is_borrowed, _not_send: PhantomData };
+        return Pin { record, after: count, _not_send: PhantomData };
     }
     record.count.store(count + 1, Ordering::Relaxed);
-    if READERS_FENCE.load(Ordering::Relaxed) {
-        fence(Ordering::SeqCst);
-    } else {
-        compiler_fence(Ordering::SeqCst);
-    }
-    Pin { record: Some(record), is_borrowed, _not_send: PhantomData }
+    fence(Ordering::SeqCst);
+    Pin { record, after: (count + 2) | borrowed, _not_send: PhantomData }
 }
 
 impl Drop for Pin {
     #[inline]
     fn drop(&mut self) {
-        if let Some(record) = self.record {
-            record.count.store(record.count.load(Ordering::Relaxed) + 1, Ordering::Release);
-            if self.is_borrowed {
-                record.is_taken.store(false, Ordering::Release);
-            }
+        if self.after & BORROWED == 0 {
+            self.record.count.store(self.after, Ordering::Release);
+        } else {
+            give_back(self.record, self.after & !BORROWED);
         }
     }
 }
 
+impl Pin {
+    /// To hand on, where a reference to the pin would cost a place in memory.
+    #[inline]
+    pub(super) fn pinned(&self) -> Pinned<'_> {
+        Pinned(PhantomData)
+    }
+}
+
+/// Says that a [`Pin`] is held.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinned<'a>(PhantomData<&'a Pin>);
+
 #[cold]
-fn register() -> (&'static Record, bool) {
+#[inline(never)]
+fn give_back(record: &Record, count: u64) {
+    record.count.store(count, Ordering::Release);
+    record.is_taken.store(false, Ordering::Release);
+}
+
+fn register() -> (&'static Record, u64) {
     let mut block = FIRST.get_or_init(Block::default);
     let record: &'static Record = 'found: loop {
         for record in &block.records {
@@ -151,17 +185,19 @@ fn register() -> (&'static Record, bool) {
         block = block.next.get_or_init(Box::default);
     };
     // A thread whose locals are gone cannot give its record back at its end, so it does after this one read.
-    let is_borrowed = RELEASE.try_with(|_| ()).is_err();
-    if !is_borrowed {
-        RECORD.set(Some(record));
+    if RELEASE.try_with(|_| ()).is_err() {
+        return (record, BORROWED);
     }
-    (record, is_borrowed)
+    let own = if READERS_FENCE.load(Ordering::Relaxed) { &FENCING } else { &RECORD };
+    own.set(Some(record));
+    (record, 0)
 }
 
 /// Whether this thread is inside of a read.
 #[cfg(test)]
 pub(super) fn is_pinned() -> bool {
-    RECORD.get().is_some_and(|record| record.count.load(Ordering::Relaxed) & 1 == 1)
+    let own = RECORD.get().or(FENCING.get());
+    own.is_some_and(|record| record.count.load(Ordering::Relaxed) & 1 == 1)
 }
 
 /// The reads that were under way at one moment.
@@ -210,7 +246,7 @@ impl<T> Published<T> {
     }
 
     #[inline]
-    pub(super) fn load<'a>(&self, _pin: &'a Pin) -> &'a T {
+    pub(super) fn load<'a>(&self, _pinned: Pinned<'a>) -> &'a T {
         let pointer = self.pointer.load(Ordering::Acquire);
         // SAFETY: the pointer came from `Arc::into_raw`, and the count that it stands for is given back only by who
         // got it from `replace`, after a grace period that began after the replacement (its contract): not before this pin ends.

@@ -17,6 +17,8 @@
 //! time (the shard's lock); readers at any time. A tag and its slot may be read from different moments: the reader compares
 //! the key.
 
+#![allow(unsafe_code, reason = "twelve tags compared at once; listed in xtask/src/tidy/unsafety.rs")]
+
 #[cfg(test)]
 mod tests;
 
@@ -25,14 +27,11 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// Places in a bucket.
 pub(super) const PLACES: usize = 12;
 
-/// The smallest tag. 0 is a free place, 1 might be taken for one.
-const TAG_MIN: u8 = 2;
+/// The smallest tag: 0 is a free place.
+const TAG_MIN: u8 = 1;
 
 /// Bytes that an entry takes in a table, at the usual load of two thirds.
 pub(super) const BYTES_PER_ENTRY: usize = 64 * 3 / 2 / PLACES;
-
-const LOW: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
 
 /// One cache line of the table.
 #[derive(Debug, Default)]
@@ -74,14 +73,21 @@ pub(super) struct Place {
     place: usize,
 }
 
+/// What a look at the home bucket says of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum First {
+    /// It has this slot, or another one.
+    Perhaps(u32),
+    /// It is in another bucket, or absent.
+    Elsewhere,
+    Absent,
+}
+
 impl Bucket {
-    /// The places whose tag may be `tag`, as a mask for [`places`]; a false one now and then, but for tag 0 never.
+    /// The places whose tag is `tag`, a bit each.
     #[inline]
-    fn matches(&self, tag: u8) -> u64 {
-        let pattern = LOW * u64::from(tag);
-        let first = zero_bytes(self.tags.load(Ordering::Acquire) ^ pattern);
-        let more = (u64::from(self.tags_more.load(Ordering::Acquire)) ^ pattern) | 0xffff_ffff_0000_0000;
-        first >> 7 | zero_bytes(more) >> 3
+    fn matches(&self, tag: u8) -> u32 {
+        equal_bytes(self.tags.load(Ordering::Acquire), self.tags_more.load(Ordering::Acquire), tag)
     }
 
     fn tag(&self, place: usize) -> u8 {
@@ -113,21 +119,51 @@ impl Bucket {
     }
 }
 
-/// The places of a mask: those below 8 have the lowest bit of their byte, the others the fifth.
+/// The places of a mask.
 #[inline]
-fn places(mut mask: u64) -> impl Iterator<Item = usize> {
+fn places(mut mask: u32) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
-        let bit = mask.trailing_zeros() as usize;
+        let next = (mask != 0).then(|| mask.trailing_zeros() as usize);
         mask &= mask.wrapping_sub(1);
-        (bit < 64).then(|| bit / 8 + (bit & 4) * 2)
+        next
     })
 }
 
-/// The high bit of each byte that is zero; a byte of 1 above a zero byte may be taken for zero too. No tag is 1.
+/// Which of twelve bytes are `byte`, a bit each.
+#[cfg(target_arch = "x86_64")]
 #[inline]
-fn zero_bytes(word: u64) -> u64 {
-    word.wrapping_sub(LOW) & !word & HIGH
+#[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the processor's registers have no sign")]
+fn equal_bytes(first: u64, more: u32, byte: u8) -> u32 {
+    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+    // SAFETY: all four are SSE2, which every x86_64 has.
+    let equal = unsafe {
+        let bytes = _mm_set_epi64x(i64::from(more), first as i64);
+        _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)))
+    };
+    equal as u32 & 0xfff
 }
+
+/// The same, eight bytes at a time.
+#[cfg(any(not(target_arch = "x86_64"), test))]
+#[inline]
+#[cfg_attr(target_arch = "x86_64", allow(dead_code, reason = "for tests"))]
+fn equal_bytes_portably(first: u64, more: u32, byte: u8) -> u32 {
+    const LOW: u64 = 0x0101_0101_0101_0101;
+    const LOW_7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+    /// Multiplied by this, the lowest bits of eight bytes come together in the highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    let zero_bytes = |word: u64| {
+        // No carry passes from byte to byte.
+        let nonzero = ((word & LOW_7) + LOW_7) | word | LOW_7;
+        (!nonzero >> 7).wrapping_mul(GATHER) >> 56
+    };
+    let pattern = LOW * u64::from(byte);
+    let mask = zero_bytes(first ^ pattern) | zero_bytes(u64::from(more) ^ pattern) << 8;
+    (mask & 0xfff) as u32
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+use equal_bytes_portably as equal_bytes;
 
 impl Table {
     pub(super) fn new(bucket_count: usize) -> Table {
@@ -174,11 +210,15 @@ impl Table {
         None
     }
 
-    /// The slot of the first place in the home bucket with the right tag: a guess for fetching ahead.
+    /// What the home bucket says at first sight.
     #[inline]
-    pub(super) fn guess(&self, parts: Parts) -> Option<u32> {
+    pub(super) fn first(&self, parts: Parts) -> First {
         let here = self.bucket(parts);
-        places(here.matches(parts.tag)).next().map(|place| here.slots[place].load(Ordering::Acquire))
+        let matches = here.matches(parts.tag);
+        if matches != 0 {
+            return First::Perhaps(here.slots[matches.trailing_zeros() as usize].load(Ordering::Acquire));
+        }
+        if here.passed.load(Ordering::Acquire) == 0 { First::Absent } else { First::Elsewhere }
     }
 
     /// Where `slot` is, whose hash begins with `home`.

@@ -11,10 +11,10 @@ mod retire;
 mod write;
 
 use super::departed::{Leave, Leaver};
-use super::grace::{Pin, Published};
-use super::index::{Parts, Table};
+use super::grace::{Pinned, Published};
+use super::index::{First, Parts, Table};
 use super::policy::{Entries, Policy};
-use super::slots::{Slots, fetch};
+use super::slots::{Slot, Slots, fetch};
 use super::wheel::Wheel;
 use super::{Epochs, Reason};
 use crate::clock::Clock;
@@ -65,7 +65,8 @@ impl Surroundings {
     }
 }
 
-/// One part of the tier.
+/// One part of the tier. What readers look at comes first, in one cache line.
+#[repr(C)]
 pub(super) struct Shard<K, V> {
     /// Its place in the tier.
     number: u32,
@@ -94,7 +95,7 @@ struct Writer {
 }
 
 impl<K, V> Shard<K, V> {
-    pub(super) fn new(number: u32, capacity: u64, partitions: usize) -> Shard<K, V> {
+    pub(super) fn new(number: u32, capacity: u64, partitions: usize, slots: Slots<K, V>) -> Shard<K, V> {
         let table = Arc::new(Table::new(1));
         let writer = Writer {
             table: Arc::clone(&table),
@@ -108,12 +109,7 @@ impl<K, V> Shard<K, V> {
             limbo: Limbo::default(),
             departed: [0; Reason::OverQuota as usize + 1],
         };
-        Shard {
-            number,
-            table: Published::new(table),
-            slots: Slots::new(),
-            writer: CachePadded::new(Mutex::new(writer)),
-        }
+        Shard { number, table: Published::new(table), slots, writer: CachePadded::new(Mutex::new(writer)) }
     }
 
     pub(super) fn number(&self) -> u32 {
@@ -121,11 +117,43 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Key and value of `key`, unless expired, for as long as the pin.
-    #[inline]
+    ///
+    /// Here is what nearly every lookup comes to: the first tag that fits is the key's, or none in its home bucket fits.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the hit path: nothing of it goes through memory then")]
     pub(super) fn find<'a, Q>(
         &'a self,
         around: &Surroundings,
-        pin: &'a Pin,
+        pinned: Pinned<'a>,
+        parts: Parts,
+        key: &Q,
+        is_touch: bool,
+    ) -> Option<(&'a K, &'a V)>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let first = self.table.load(pinned).first(parts);
+        if first == First::Absent {
+            return None;
+        }
+        if let First::Perhaps(number) = first
+            && let Some(slot) = self.slots.near(number)
+        {
+            // SAFETY: as in `find_slowly`.
+            let entry = unsafe { slot.entry() };
+            if entry.0.borrow() == key {
+                return Self::live(around, slot, entry, is_touch);
+            }
+        }
+        self.find_slowly(around, pinned, parts, key, is_touch)
+    }
+
+    #[inline(never)]
+    fn find_slowly<'a, Q>(
+        &'a self,
+        around: &Surroundings,
+        pinned: Pinned<'a>,
         parts: Parts,
         key: &Q,
         is_touch: bool,
@@ -141,13 +169,24 @@ impl<K, V> Shard<K, V> {
             let entry = unsafe { slot.entry() };
             (entry.0.borrow() == key).then_some((slot, entry))
         };
-        let (_, (slot, entry)) = self.table.load(pin).find(parts, look)?;
-        let deadline_ms = slot.deadline_ms();
-        if deadline_ms != 0 && around.clock.is_past(deadline_ms) {
+        let (_, (slot, entry)) = self.table.load(pinned).find(parts, look)?;
+        Self::live(around, slot, entry, is_touch)
+    }
+
+    /// The entry, unless it is expired.
+    #[inline]
+    fn live<'a>(
+        around: &Surroundings,
+        slot: &Slot<K, V>,
+        entry: (&'a K, &'a V),
+        is_touch: bool,
+    ) -> Option<(&'a K, &'a V)> {
+        let state = slot.state();
+        if state.deadline_ms() != 0 && around.clock.is_past(state.deadline_ms()) {
             return None;
         }
         if is_touch {
-            slot.touch();
+            slot.touch(state);
         }
         Some(entry)
     }
@@ -164,21 +203,21 @@ impl<K, V> Shard<K, V> {
 
     /// First step of a lookup ahead: fetches the line of the index.
     #[inline]
-    pub(super) fn fetch_bucket(&self, pin: &Pin, parts: Parts) {
-        fetch(self.table.load(pin).bucket(parts));
+    pub(super) fn fetch_bucket(&self, pinned: Pinned<'_>, parts: Parts) {
+        fetch(self.table.load(pinned).bucket(parts));
     }
 
     /// Second step: fetches the entry that the key probably has.
     #[inline]
-    pub(super) fn fetch_entry(&self, pin: &Pin, parts: Parts) {
-        if let Some(slot) = self.table.load(pin).guess(parts) {
+    pub(super) fn fetch_entry(&self, pinned: Pinned<'_>, parts: Parts) {
+        if let First::Perhaps(slot) = self.table.load(pinned).first(parts) {
             self.slots.fetch(slot);
         }
     }
 
     /// Shows every entry that is not expired. Holds memory back while it runs.
-    pub(super) fn for_each(&self, around: &Surroundings, pin: &Pin, mut f: impl FnMut(&K, &V)) {
-        self.table.load(pin).for_each(|_, slot| {
+    pub(super) fn for_each(&self, around: &Surroundings, pinned: Pinned<'_>, mut f: impl FnMut(&K, &V)) {
+        self.table.load(pinned).for_each(|_, slot| {
             let slot = self.slots.slot(slot);
             if !around.clock.is_past(slot.deadline_ms()) {
                 // SAFETY: as in `find`: found in the published table under a pin that outlives the references.

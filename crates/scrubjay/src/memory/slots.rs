@@ -1,7 +1,9 @@
 //! The memory of a shard's entries: slots of one size, found by number, never moved.
 //!
-//! Slots come in pages, each as large as all before it together, so a number leads to its slot by a count of leading
-//! zeros. A page is asked from the system zeroed and touched slot by slot: what was never used takes no memory.
+//! The first slots, as many as the budget should need, lie in one stretch of addresses (`region.rs`), where a number leads
+//! to its slot by a multiplication. Whatever is beyond (a weigher that says little, a budget that grew) comes in pages, each
+//! as large as all before it together: a count of leading zeros more. Both are zeroed and touched slot by slot: what was
+//! never used takes no memory, but for the rest of a huge page.
 //!
 //! ```text
 //! slot: state (64) | home (32) | weight (32) | position (32) | label (32) | key | value
@@ -16,16 +18,20 @@
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
 use super::policy::{Entries, HITS_MAX};
+use super::region::Region;
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
-use std::ptr::null_mut;
+use std::ptr::{NonNull, null_mut};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Slots of the first page, a power of two.
 const FIRST_PAGE: u32 = 64;
 /// Pages at most: 2^31 slots.
 const PAGES: usize = 26;
+/// Near slots at most, so that all numbers stay below 2^31.
+const NEAR_MAX: u32 = 1 << 30;
 
 const HITS_MASK: u64 = 7;
 const DEADLINE_SHIFT: u32 = 22;
@@ -56,23 +62,40 @@ impl<K, V> Slot<K, V> {
         (&entry.0, &entry.1)
     }
 
+    #[inline]
+    pub(super) fn state(&self) -> State {
+        State(self.state.load(Ordering::Relaxed))
+    }
+
     /// When the entry expires; 0 for never.
     #[inline]
     pub(super) fn deadline_ms(&self) -> u64 {
-        self.state.load(Ordering::Relaxed) >> DEADLINE_SHIFT
+        self.state().deadline_ms()
     }
 
     pub(super) fn weight(&self) -> u32 {
         self.weight.load(Ordering::Relaxed)
     }
 
-    /// Counts a hit, up to the cap: an entry that is read often is not written any more. Two at once may count as one.
+    /// Counts a hit, up to the cap: an entry that is read often is not written any more. `state` was read just now; two at
+    /// once may count as one.
     #[inline]
-    pub(super) fn touch(&self) {
-        let now = self.state.load(Ordering::Relaxed);
-        if now & HITS_MASK < u64::from(HITS_MAX) {
-            self.state.store(now + 1, Ordering::Relaxed);
+    pub(super) fn touch(&self, state: State) {
+        if state.0 & HITS_MASK < u64::from(HITS_MAX) {
+            self.state.store(state.0 + 1, Ordering::Relaxed);
         }
+    }
+}
+
+/// What a slot's state was when it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct State(u64);
+
+impl State {
+    /// When the entry expires; 0 for never.
+    #[inline]
+    pub(super) fn deadline_ms(self) -> u64 {
+        self.0 >> DEADLINE_SHIFT
     }
 }
 
@@ -87,31 +110,53 @@ pub(super) struct Label {
 }
 
 /// All slots of a shard.
+#[repr(C)]
 pub(super) struct Slots<K, V> {
+    /// Where the first `near` slots lie.
+    first: NonNull<Slot<K, V>>,
+    near: u32,
+    /// Those beyond.
     pages: [AtomicPtr<Slot<K, V>>; PAGES],
+    /// What `first` points into.
+    _region: Option<Arc<Region>>,
 }
 
 // SAFETY: slots hand out `&K` and `&V` to several threads at once, and keys and values are dropped by any thread.
 unsafe impl<K: Send + Sync, V: Send + Sync> Sync for Slots<K, V> {}
-// SAFETY: the pages are owned; they go where keys and values may go.
+// SAFETY: the pages are owned, and so is this shard's part of the region; they go where keys and values may go.
 unsafe impl<K: Send, V: Send> Send for Slots<K, V> {}
 
-/// The page of a slot, and the slot's number in it.
+/// The page of a slot beyond the near ones, and the slot's number in it.
 #[inline]
-fn page_of(slot: u32) -> (usize, usize) {
-    let number = slot + FIRST_PAGE;
+fn page_of(beyond: u32) -> (usize, usize) {
+    let number = beyond + FIRST_PAGE;
     let page = number.ilog2() - FIRST_PAGE.ilog2();
     (page as usize, (number - (FIRST_PAGE << page)) as usize)
 }
 
 impl<K, V> Slots<K, V> {
-    pub(super) fn new() -> Slots<K, V> {
-        Slots { pages: [const { AtomicPtr::new(null_mut()) }; PAGES] }
+    /// The slots of `count` shards, the first `near` of each in one region.
+    pub(super) fn of_shards(count: usize, near: usize, is_dense: bool) -> impl Iterator<Item = Slots<K, V>> {
+        // Each begins with a cache line.
+        let part = near.saturating_mul(size_of::<Slot<K, V>>()).checked_next_multiple_of(64).unwrap_or(usize::MAX);
+        let fits = u32::try_from(near).is_ok_and(|near| near < NEAR_MAX) && align_of::<Slot<K, V>>() <= 64;
+        let wanted = part.checked_mul(count).filter(|_| fits);
+        let region = wanted.and_then(|len| Region::reserve(len, is_dense)).map(Arc::new);
+        (0..count).map(move |number| {
+            let first = region.as_ref().map(|region| region.at(number * part).cast());
+            Slots {
+                first: first.unwrap_or(NonNull::dangling()),
+                near: first.map_or(0, |_| u32::try_from(near).unwrap_or(0)),
+                pages: [const { AtomicPtr::new(null_mut()) }; PAGES],
+                _region: region.clone(),
+            }
+        })
     }
 
     /// Makes sure that `slot` has memory; slots are taken in ascending order. By the writer.
     pub(super) fn reserve(&self, slot: u32) {
-        let (page, _) = page_of(slot);
+        let Some(beyond) = slot.checked_sub(self.near) else { return };
+        let (page, _) = page_of(beyond);
         if !self.pages[page].load(Ordering::Relaxed).is_null() {
             return;
         }
@@ -127,10 +172,27 @@ impl<K, V> Slots<K, V> {
     /// The slot of that number, which was reserved once.
     #[inline]
     pub(super) fn slot(&self, slot: u32) -> &Slot<K, V> {
-        let (page, number) = page_of(slot);
+        self.near(slot).unwrap_or_else(|| self.beyond(slot - self.near))
+    }
+
+    /// The same if it is one of the near ones.
+    #[inline]
+    pub(super) fn near(&self, slot: u32) -> Option<&Slot<K, V>> {
+        if slot >= self.near {
+            return None;
+        }
+        // SAFETY: this shard's part of the region holds `near` slots.
+        let slot = unsafe { self.first.add(slot as usize) };
+        // SAFETY: the region lives as long as `self`, and zeroed memory is a slot: atomics and what may be uninitialised.
+        Some(unsafe { slot.as_ref() })
+    }
+
+    #[inline(never)]
+    fn beyond(&self, beyond: u32) -> &Slot<K, V> {
+        let (page, number) = page_of(beyond);
         // Whoever knows the number learned it from somebody who had reserved it, in that order.
         let page = self.pages[page].load(Ordering::Relaxed);
-        debug_assert!(!page.is_null(), "slot {slot} was never reserved");
+        debug_assert!(!page.is_null(), "slot {beyond} beyond the near ones was never reserved");
         // SAFETY: every number that goes round was reserved, so its page is there and holds that many slots.
         let slot = unsafe { page.add(number) };
         // SAFETY: the page lives as long as `self`, and zeroed memory is a slot: atomics and what may be uninitialised.

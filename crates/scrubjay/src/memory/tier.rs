@@ -9,7 +9,7 @@ use super::grace;
 use super::index::Parts;
 use super::policy;
 use super::shard::{Partition, Shard, Surroundings};
-use super::slots::Slot;
+use super::slots::{Slot, Slots};
 use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
 use std::borrow::Borrow;
@@ -21,6 +21,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 const SHARD_ENTRIES_MIN: u64 = 1024;
 const SHARD_BYTES_MIN: u64 = 512 << 10;
 const SHARDS_MAX: u64 = 1024;
+
+/// Slots of entries that have left a shard and may still be read, in the worst of ordinary times.
+const LIMBO_SLOTS: usize = 4096;
 
 /// How many keys `get_many` looks ahead at once: the processor has about 24 fetches under way.
 const GROUP: usize = 16;
@@ -70,7 +73,8 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         let count = shard_count(&memory);
         let shards: Box<[Shard<K, V>]> = (0..)
             .zip(shares(capacity, count))
-            .map(|(number, share)| Shard::new(number, share, partitions.len()))
+            .zip(Slots::of_shards(count, Self::near_slots(&memory, count), !counts_bytes))
+            .map(|((number, share), slots)| Shard::new(number, share, partitions.len(), slots))
             .collect();
         Tier {
             shard_mask: shards.len() - 1,
@@ -88,6 +92,16 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         }
     }
 
+    /// As many slots as a shard should need: those of its entries, and of what has left them and may still be read.
+    fn near_slots(memory: &Memory, shards: usize) -> usize {
+        let entries = match memory.budget {
+            Budget::Bytes(bytes) => bytes / Self::entry_bytes() as u64,
+            Budget::Entries(entries) => entries,
+        };
+        let each = entries / shards as u64;
+        usize::try_from(each + each / 8).unwrap_or(usize::MAX).saturating_add(LIMBO_SLOTS)
+    }
+
     /// The hash by which every other call finds the key.
     #[inline]
     pub(crate) fn hash<Q: Hash + ?Sized>(&self, key: &Q) -> u64 {
@@ -101,9 +115,22 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.get_or(hash, key, |key, value| Some(f(key, value)), || None)
+    }
+
+    /// The same with what to answer if the key is not there. Either closure's answer is moved no more.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the hit path: the answer is written where the caller wants it")]
+    pub(crate) fn get_or<Q, R>(&self, hash: u64, key: &Q, hit: impl FnOnce(&K, &V) -> R, miss: impl FnOnce() -> R) -> R
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let pin = grace::pin();
-        let (key, value) = self.home(hash).find(&self.around, &pin, Parts::of(hash), key, true)?;
-        Some(f(key, value))
+        match self.home(hash).find(&self.around, pin.pinned(), Parts::of(hash), key, true) {
+            Some((key, value)) => hit(key, value),
+            None => miss(),
+        }
     }
 
     /// The same without a touch.
@@ -113,7 +140,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         Q: Eq + ?Sized,
     {
         let pin = grace::pin();
-        let (key, value) = self.home(hash).find(&self.around, &pin, Parts::of(hash), key, false)?;
+        let (key, value) = self.home(hash).find(&self.around, pin.pinned(), Parts::of(hash), key, false)?;
         Some(f(key, value))
     }
 
@@ -125,13 +152,15 @@ impl<K: Hash + Eq, V> Tier<K, V> {
             let mut hashes = [0; GROUP];
             for (hash, key) in hashes.iter_mut().zip(keys) {
                 *hash = self.hash(key);
-                self.home(*hash).fetch_bucket(&pin, Parts::of(*hash));
+                self.home(*hash).fetch_bucket(pin.pinned(), Parts::of(*hash));
             }
             for hash in &hashes[..keys.len()] {
-                self.home(*hash).fetch_entry(&pin, Parts::of(*hash));
+                self.home(*hash).fetch_entry(pin.pinned(), Parts::of(*hash));
             }
             for (index, (hash, key)) in hashes.iter().zip(keys).enumerate() {
-                if let Some((key, value)) = self.home(*hash).find(&self.around, &pin, Parts::of(*hash), key, true) {
+                if let Some((key, value)) =
+                    self.home(*hash).find(&self.around, pin.pinned(), Parts::of(*hash), key, true)
+                {
                     f(group * GROUP + index, key, value);
                 }
             }
@@ -193,7 +222,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     /// not. Holds memory back while it runs.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         for shard in &self.shards {
-            shard.for_each(&self.around, &grace::pin(), &mut f);
+            shard.for_each(&self.around, grace::pin().pinned(), &mut f);
         }
     }
 

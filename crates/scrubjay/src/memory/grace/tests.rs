@@ -66,8 +66,8 @@ fn replaced_value_lives_until_its_readers_are_gone() {
     prepare();
     let published = Published::new(Arc::new(1));
     let guard = pin();
-    let seen = published.load(&guard);
+    let seen = published.load(guard.pinned());
     let old = published.replace(Arc::new(2));
-    assert_eq!((*seen, *published.load(&pin()), *old), (1, 2, 1));
+    assert_eq!((*seen, *published.load(pin().pinned()), *old), (1, 2, 1));
     drop(guard);
 }
