@@ -27,10 +27,11 @@ use crate::key::Key;
 use crate::options::Loaded;
 use crate::stats::{Frequent, Rare};
 use std::borrow::Borrow;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::hash::Hash;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// A load that was not begun: nothing of the loader has run yet.
 pub(super) type Loading<V> = Pin<Box<dyn Future<Output = Result<Vec<Loaded<V>>, BoxError>> + Send>>;
@@ -88,7 +89,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline]
-    pub async fn get_or_load<Q, F, Fut, T, E>(&self, key: &Q, loader: F) -> Result<V, Error>
+    pub fn get_or_load<'a, Q, F, Fut, T, E>(&'a self, key: &'a Q, loader: F) -> impl Future<Output = Result<V, Error>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -97,15 +98,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         T: Into<Loaded<V>>,
         E: Into<BoxError>,
     {
-        let hash = self.shared.memory.hash(key);
-        let found = match self.shared.find_in_memory(hash, key) {
-            Found::Fresh(Some(value)) => return Ok(value),
-            found => found,
-        };
-        if let Some(value) = self.shared.served_behind(hash, key, &found) {
-            return value.ok_or_else(absent);
-        }
-        self.load_slowly(hash, key, found, loader).await?.ok_or_else(absent)
+        let mut asking = Asking::new(self, key, loader);
+        poll_fn(move |context| match asking.hit(Ok) {
+            Some(hit) => Poll::Ready(hit),
+            None => asking.poll_value(context),
+        })
     }
 
     /// The same where a key may well have no value: that is `Ok(None)`, not an error.
@@ -113,7 +110,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # Errors
     /// Those of [`get_or_load`](Cache::get_or_load) but `Absent`.
     #[inline]
-    pub async fn get_or_load_optional<Q, F, Fut, T, E>(&self, key: &Q, loader: F) -> Result<Option<V>, Error>
+    pub fn get_or_load_optional<'a, Q, F, Fut, T, E>(
+        &'a self,
+        key: &'a Q,
+        loader: F,
+    ) -> impl Future<Output = Outcome<V>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -122,41 +123,93 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         T: Into<Loaded<V>>,
         E: Into<BoxError>,
     {
-        let hash = self.shared.memory.hash(key);
-        let found = match self.shared.find_in_memory(hash, key) {
-            Found::Fresh(value) => return Ok(value),
-            found => found,
-        };
-        if let Some(value) = self.shared.served_behind(hash, key, &found) {
-            return Ok(value);
-        }
-        self.load_slowly(hash, key, found, loader).await
+        let mut asking = Asking::new(self, key, loader);
+        poll_fn(move |context| match asking.hit(|value| Ok(Some(value))) {
+            Some(hit) => Poll::Ready(hit),
+            None => asking.poll(context),
+        })
+    }
+}
+
+/// A call that may load. Written by hand and not as an `async` block for the sake of a hit: that leaves no more to do than
+/// to copy the value out, once, and what is left of the call is a few words.
+struct Asking<'a, K, V, Q: ?Sized, F> {
+    cache: &'a Cache<K, V>,
+    key: &'a Q,
+    /// Until memory has had no hit.
+    loader: Option<F>,
+    /// From then on.
+    load: Option<Pin<Box<dyn Future<Output = Outcome<V>> + Send>>>,
+}
+
+impl<'a, K, V, Q, F> Asking<'a, K, V, Q, F>
+where
+    K: Key + Borrow<Q>,
+    V: Clone + Send + Sync + 'static,
+    Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+{
+    #[inline]
+    fn new(cache: &'a Cache<K, V>, key: &'a Q, loader: F) -> Asking<'a, K, V, Q, F> {
+        Asking { cache, key, loader: Some(loader), load: None }
     }
 
-    /// Boxed, so that the future of a hit stays small.
+    /// Before the load begins: whether memory has a plain hit, as the caller's answer.
+    #[inline]
+    fn hit<R>(&self, answer: impl FnOnce(V) -> R) -> Option<R> {
+        if self.load.is_some() {
+            return None;
+        }
+        let shared = &*self.cache.shared;
+        shared.hit_in_memory(shared.memory.hash(self.key), self.key, answer)
+    }
+
+    /// What is no hit. Never inlined, so that the compiler leaves the result of a hit in one piece.
     #[cold]
-    fn load_slowly<Q, F, Fut, T, E>(
-        &self,
-        hash: u64,
-        key: &Q,
-        found: Found<V>,
-        loader: F,
-    ) -> Pin<Box<dyn Future<Output = Outcome<V>> + Send>>
+    #[inline(never)]
+    fn poll_value<Fut, T, E>(&mut self, context: &mut Context<'_>) -> Poll<Result<V, Error>>
     where
-        K: Borrow<Q>,
-        Q: ToOwned<Owned = K> + ?Sized,
         F: FnOnce(K) -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
         T: Into<Loaded<V>>,
         E: Into<BoxError>,
     {
-        let key = key.to_owned();
-        let asked = key.clone();
-        let loading: Loading<V> = Box::pin(async move {
-            let loaded = loader(asked).await.map_err(Into::into)?;
-            Ok(vec![loaded.into()])
-        });
-        Box::pin(Arc::clone(&self.shared).load(hash, key, found, loading))
+        let absent = || Error::new(ErrorKind::Absent, "the loader found no value for the key");
+        self.poll(context).map(|outcome| outcome?.ok_or_else(absent))
+    }
+
+    /// The same where absence is an answer.
+    #[cold]
+    #[inline(never)]
+    fn poll<Fut, T, E>(&mut self, context: &mut Context<'_>) -> Poll<Outcome<V>>
+    where
+        F: FnOnce(K) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
+        T: Into<Loaded<V>>,
+        E: Into<BoxError>,
+    {
+        if let Some(loader) = self.loader.take() {
+            let shared = &self.cache.shared;
+            let hash = shared.memory.hash(self.key);
+            let found = match shared.find_in_memory(hash, self.key) {
+                Found::Fresh(value) => return Poll::Ready(Ok(value)),
+                found => found,
+            };
+            if let Some(value) = shared.served_behind(hash, self.key, &found) {
+                return Poll::Ready(Ok(value));
+            }
+            let key = self.key.to_owned();
+            let asked = key.clone();
+            let loading: Loading<V> = Box::pin(async move {
+                let loaded = loader(asked).await.map_err(Into::into)?;
+                Ok(vec![loaded.into()])
+            });
+            self.load = Some(Box::pin(Arc::clone(shared).load(hash, key, found, loading)));
+        }
+        match &mut self.load {
+            Some(load) => load.as_mut().poll(context),
+            // Asked again after its answer, which nobody does.
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -302,8 +355,4 @@ pub(super) enum Weighed<V> {
     Serves(Option<V>, bool),
     /// It does not, unless the load fails or is slow.
     Lacks(Option<Stale<V>>),
-}
-
-fn absent() -> Error {
-    Error::new(ErrorKind::Absent, "the loader found no value for the key")
 }

@@ -145,6 +145,15 @@ async fn a_miss_asks_the_loader_and_the_next_read_is_a_hit_that_does_not_wait() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_is_a_few_words_beside_its_loader() {
+    let (cache, big) = (cache().await, [1_u64; 100]);
+    let loader = move |_| async move { Ok::<u64, Down>(big.iter().sum()) };
+    let bytes = size_of_val(&cache.get_or_load("a", loader)) - size_of_val(&loader);
+    assert!(bytes <= 64, "{bytes}");
+    assert_eq!(cache.get_or_load("a", loader).await.unwrap(), 100);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_entry_is_loaded_again_when_its_time_to_live_is_over_and_not_before() {
     let (cache, source) = (cache().await, Source::open(5));
     source.through(&cache).await.unwrap();
