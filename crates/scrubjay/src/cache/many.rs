@@ -1,6 +1,6 @@
 //! Several keys in one call.
 
-use super::{Cache, Found, Shared};
+use super::{Cache, Found, Shared, Start};
 use crate::error::Error;
 use crate::key::Key;
 use crate::options::EntryOptions;
@@ -32,7 +32,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         count(Frequent::MemoryMiss, keys.len() - hits);
         let Some(compressed) = &self.compressed else { return values };
         for (index, key) in keys.iter().enumerate().filter(|(index, _)| !is_found[*index]) {
-            let found = self.find_in_compressed(compressed, self.memory.hash(key), key);
+            let found = self.find_in_compressed(compressed, self.memory.hash(key), key, Start::Memory);
             if let Found::Fresh(value) | Found::RefreshDue(value) = found {
                 values[index] = value;
             }

@@ -73,7 +73,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
         // compressed: bytes in memory; what is fresh there goes up
         if let Some(compressed) = &self.compressed {
-            let below = self.find_in_compressed(compressed, hash, key);
+            let below = self.find_in_compressed(compressed, hash, key, start);
             if !matches!(below, Found::Miss) {
                 return below;
             }
@@ -197,29 +197,60 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
-    pub(super) fn find_in_compressed<Q>(&self, compressed: &Compressing<V>, hash: u64, key: &Q) -> Found<V>
+    /// Looks in the compressed tier, and counts what that came to for the caller. Who set out from the top has no loader, or
+    /// will set out again below the flight: nothing stale is for it.
+    pub(super) fn find_in_compressed<Q>(
+        &self,
+        compressed: &Compressing<V>,
+        hash: u64,
+        key: &Q,
+        start: Start,
+    ) -> Found<V>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         // Before the look: whoever invalidates the key from here on raises it.
         let epoch = self.epochs.get(self.epochs.stripe(hash));
-        let key = key.to_owned();
-        let key_bytes = bytes_of(&key);
+        let owned = key.to_owned();
+        let key_bytes = bytes_of(&owned);
         let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else {
-            self.counters.count(Frequent::CompressedMiss);
-            return Found::Miss;
+            return self.find_gone_up(hash, key);
         };
         if self.clock.is_past(raised.times.fresh_until_ms) {
             let found = self.judge_due(raised.value, raised.times.fresh_until_ms);
-            let is_stale = matches!(found, Found::Stale(_));
-            self.counters.count(if is_stale { Frequent::CompressedStaleHit } else { Frequent::CompressedMiss });
+            let serves =
+                matches!(&found, Found::Stale(stale) if stale.is_served_at_once) && start == Start::BelowFlight;
+            self.counters.count(if serves { Frequent::CompressedStaleHit } else { Frequent::CompressedMiss });
             return found;
         }
-        self.counters.count(Frequent::CompressedHit);
         let found = self.judge_raised(&raised);
-        self.promote(compressed, hash, epoch, key, key_bytes, raised);
+        self.count_compressed_hit(&found);
+        self.promote(compressed, hash, epoch, owned, key_bytes, raised);
         found
+    }
+
+    /// Looks once more in memory: since it was asked, another lookup may have taken the entry up (one of the same call, if a key
+    /// is in it twice).
+    fn find_gone_up<Q>(&self, hash: u64, key: &Q) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        let found = self.peek_in_memory(hash, key);
+        if let Found::Fresh(_) | Found::RefreshDue(_) = found {
+            self.count_compressed_hit(&found);
+            return found;
+        }
+        self.counters.count(Frequent::CompressedMiss);
+        Found::Miss
+    }
+
+    fn count_compressed_hit(&self, found: &Found<V>) {
+        self.counters.count(Frequent::CompressedHit);
+        if let Found::Fresh(None) | Found::RefreshDue(None) = found {
+            self.counters.count(Frequent::NegativeHit);
+        }
     }
 
     /// The entry of the key in the compressed tier, decoded, if it still counts.
@@ -252,7 +283,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
-    /// Moves an entry from the compressed tier into memory, unless its key was invalidated since the epoch.
+    /// Moves an entry from the compressed tier into memory, unless its key was invalidated since the epoch, or memory has become
+    /// too small for it.
     fn promote(
         &self,
         compressed: &Compressing<V>,
@@ -262,7 +294,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         key_bytes: Vec<u8>,
         raised: Raised<V>,
     ) {
-        let Ok((partition, _)) = self.partition(&key) else { return };
+        let Ok((partition, quota)) = self.partition(&key) else { return };
+        if u64::from(raised.weight) > self.weight_max(quota) {
+            return;
+        }
         let due_ms = self.due_ms(&raised.times, raised.value.is_some());
         let Raised { value, times, cost, weight, born, tags } = raised;
         let (fresh_until_ms, deadline_ms) = (times.fresh_until_ms, times.ordered().stale_until_ms);

@@ -305,6 +305,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
+    /// What an entry may weigh in memory as it is now.
+    pub(super) fn weight_max(&self, quota: Option<u64>) -> u64 {
+        let capacity = self.memory.capacity();
+        quota.map_or(capacity, |quota| quota.min(capacity))
+    }
+
     /// The weight of an entry, within what it may take.
     fn weight(&self, key: &K, value: Option<&V>, options: &EntryOptions, room: Room) -> Result<u32, Refused> {
         let weight = match (options.weight, value) {
@@ -312,8 +318,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             (None, Some(value)) => self.weigher.weigh(key, value, room.tag_bytes),
             (None, None) => self.weigher.weigh_absent(key, room.tag_bytes),
         };
-        let capacity = self.memory.capacity();
-        let weight_max = room.quota.map_or(capacity, |quota| quota.min(capacity));
+        let weight_max = self.weight_max(room.quota);
         if weight == 0 || u64::from(weight) > weight_max {
             let text = format!("weight of key {} is {weight}, must be 1..={weight_max}", shown(key));
             return Err(Refused { error: Error::invalid(text), is_too_large: weight != 0 });

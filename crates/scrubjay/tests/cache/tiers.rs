@@ -178,6 +178,51 @@ async fn what_is_invalidated_during_its_promotion_does_not_arrive() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_asked_for_twice_is_found_twice() {
+    let cache = hooked("twice", &Hooked::default()).await;
+    cache.insert_many([("k".into(), "v".into()), ("l".into(), "w".into())]).await.unwrap();
+    let keys = ["k", "l", "k", "k", "l"].map(String::from);
+    let found = cache.get_many(&keys).await;
+    assert_eq!(found.iter().flatten().collect::<Vec<_>>(), ["v", "w", "v", "v", "w"]);
+}
+
+#[tokio::test]
+async fn what_is_taken_up_between_the_looks_at_both_tiers_is_found() {
+    let hooks = Hooked::default();
+    let cache = hooked("taken up", &hooks).await;
+    cache.insert("k".into(), "v".into()).await.unwrap();
+    for n in 0..10 {
+        cache.insert(format!("other {n}"), "v".into()).await.unwrap();
+    }
+    // A lookup of both keys: while the first is decoded, somebody else takes up the second, which memory did not have.
+    cache.insert("j".into(), "u".into()).await.unwrap();
+    for n in 0..10 {
+        cache.insert(format!("other {n}"), "v".into()).await.unwrap();
+    }
+    let other = cache.clone();
+    *hooks.on_decode.lock().unwrap() = Some(Box::new(move || assert_eq!(now(other.get("k")).as_deref(), Some("v"))));
+    let found = cache.get_many(&["j", "k"].map(String::from)).await;
+    assert_eq!(found.iter().flatten().collect::<Vec<_>>(), ["u", "v"]);
+}
+
+#[tokio::test]
+async fn what_memory_has_become_too_small_for_is_served_from_below_and_pushes_nothing_out() {
+    let builder = Cache::builder("too small").memory(Memory::entries(10)).compressed(Compressed::bytes(1 << 20));
+    let cache: Cache<u64, u64> = builder.build().await.unwrap();
+    cache.insert_with(1, 10, EntryOptions::new().weight(8)).await.unwrap();
+    cache.resize(4).await.unwrap();
+    cache.insert_many([(2, 20), (3, 30), (4, 40)]).await.unwrap();
+    let before = cache.stats();
+    assert_eq!((before.memory.entries, before.compressed.as_ref().map(|below| below.entries)), (3, Some(1)));
+    for _ in 0..3 {
+        assert_eq!(cache.get(&1).await, Some(10));
+    }
+    let after = cache.stats();
+    assert_eq!(after.memory.departures, before.memory.departures);
+    assert_eq!((after.memory.entries, after.compressed.map(|below| below.entries)), (3, Some(1)));
+}
+
+#[tokio::test]
 async fn a_value_that_does_not_serialise_is_served_from_memory_and_counted_when_it_leaves() {
     let cache = hooked("refuses", &Hooked::default()).await;
     cache.insert("k".into(), "refuses".into()).await.unwrap();
