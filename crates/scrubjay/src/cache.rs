@@ -53,7 +53,35 @@ pub(crate) type Outcome<V> = Result<Option<V>, Error>;
 /// A cache of values by key, in tiers.
 ///
 /// A clone is another handle on the same cache, and costs as much as that of an `Arc`. When the last one goes, so does the
-/// cache; [`close`](Cache::close) ends it earlier and waits.
+/// cache; [`close`](Cache::close) ends it earlier and waits. `K` is whatever is a [`Key`]; `V` is cloned for each hit, so a
+/// large one is best held in an `Arc`.
+///
+/// ```
+/// use scrubjay::{Cache, Loaded, Memory};
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let pages: Cache<String, Arc<str>> =
+///     Cache::builder("pages").memory(Memory::bytes(64 << 20)).time_to_live(Duration::from_secs(300)).build().await?;
+///
+/// // However many ask at once, the page is rendered once. The loader says how to keep it.
+/// let render = async |path: String| {
+///     let page: Arc<str> = format!("<h1>{path}</h1>").into();
+///     Ok::<_, std::io::Error>(Loaded::value(page).tag("rendered"))
+/// };
+/// let page = pages.get_or_load("/about", render).await?;
+/// assert_eq!(&*page, "<h1>/about</h1>");
+/// assert_eq!(pages.get("/about").await, Some(page));
+///
+/// // The template has changed: every page goes, and so does the result of a rendering that has begun.
+/// pages.remove_by_tag("rendered").await?;
+/// assert_eq!(pages.get("/about").await, None);
+/// assert_eq!(pages.stats().loads, 1);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Cache<K, V> {
     pub(crate) shared: Arc<Shared<K, V>>,
 }

@@ -13,6 +13,21 @@ use std::time::Instant;
 pub(crate) const TIME_MS_MAX: u64 = (1 << 42) - 1;
 
 /// Where a cache takes its time from: the system, or a test that holds it.
+///
+/// ```
+/// use scrubjay::{Clock, Memory, MemoryCache};
+/// use std::time::Duration;
+///
+/// let clock = Clock::held();
+/// let builder = MemoryCache::builder().memory(Memory::bytes(1 << 20)).clock(clock.clone());
+/// let codes: MemoryCache<String, u32> = builder.time_to_live(Duration::from_secs(60)).build()?;
+/// codes.insert("Ada".into(), 1815)?;
+/// clock.advance(Duration::from_secs(59));
+/// assert_eq!(codes.get("Ada"), Some(1815));
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(codes.get("Ada"), None);
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Clock {
     source: Source,

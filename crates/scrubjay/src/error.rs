@@ -10,6 +10,22 @@ use std::sync::Arc;
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What to do about an [`Error`].
+///
+/// ```
+/// use scrubjay::{Error, ErrorKind};
+///
+/// /// What a web service answers with.
+/// fn status(error: &Error) -> u16 {
+///     match error.kind() {
+///         ErrorKind::Absent => 404,
+///         ErrorKind::Timeout => 504,
+///         ErrorKind::Loader | ErrorKind::Unavailable | ErrorKind::Closed => 503,
+///         _ => 500,
+///     }
+/// }
+/// # let error = scrubjay::MemoryCache::<u64, u64>::builder().entries(0).build().unwrap_err();
+/// # assert_eq!((error.kind(), status(&error)), (ErrorKind::Invalid, 500));
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -29,7 +45,26 @@ pub enum ErrorKind {
     Closed,
 }
 
-/// Why an operation of the cache failed.
+/// Why an operation of the cache failed. A miss is no error.
+///
+/// Whoever waits for a load that fails gets the same error, and can have the loader's own:
+///
+/// ```
+/// use scrubjay::{Cache, ErrorKind, Memory};
+/// use std::io;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let files: Cache<String, String> = Cache::builder("files").memory(Memory::bytes(1 << 20)).build().await?;
+/// let read = async |path: String| Err::<String, _>(io::Error::new(io::ErrorKind::NotFound, path));
+/// let error = files.get_or_load("jay.txt", read).await.unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Loader);
+/// assert_eq!(error.to_string(), "the loader failed: jay.txt");
+/// let source: Option<&io::Error> = error.downcast_source();
+/// assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::NotFound));
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Error {
     inner: Arc<Inner>,

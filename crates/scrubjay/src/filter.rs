@@ -82,6 +82,15 @@ struct Bits {
 }
 
 /// How full a filter is, and how often it was rebuilt.
+///
+/// ```
+/// let filter = scrubjay::ExistenceFilter::new(1_000, 0.01)?;
+/// (0..1_000_u32).for_each(|key| filter.insert(key.to_be_bytes()));
+/// let stats = filter.stats();
+/// assert_eq!((stats.keys_planned, stats.rebuilds), (1_000, 0));
+/// assert!(stats.error_rate < 0.015 && stats.bytes < 2_000);
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FilterStats {

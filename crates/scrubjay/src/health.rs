@@ -12,6 +12,18 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// What a tier can do for its callers now.
+///
+/// ```
+/// # use scrubjay::{Cache, Memory, TierState};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let users: Cache<u64, u64> = Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
+/// assert_eq!(users.health().tiers[0].state, TierState::Serving);
+/// users.close().await;
+/// assert_eq!(users.health().tiers[0].state, TierState::Closed);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -27,6 +39,17 @@ pub enum TierState {
 }
 
 /// One tier's part of [`Health`].
+///
+/// ```
+/// # use scrubjay::{Cache, Compressed, Memory};
+/// # let builder = Cache::<u64, u64>::builder("users").memory(Memory::bytes(1 << 20));
+/// # let users = builder.compressed(Compressed::bytes(1 << 20)).build_blocking()?;
+/// let health = users.health();
+/// let compressed = health.tier("compressed").unwrap();
+/// println!("{:?} for {:?}: {}", compressed.state, compressed.since, compressed.message.as_deref().unwrap_or("all is well"));
+/// # assert!(compressed.message.is_none());
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TierHealth {
@@ -43,14 +66,16 @@ pub struct TierHealth {
 /// How a cache is doing, tier by tier in the order of the read path.
 ///
 /// ```
-/// # use scrubjay::Health;
-/// # fn report(health: &Health) {
-/// if !health.is_serving() {
-///     for tier in &health.tiers {
-///         eprintln!("{}: {:?} for {:?}, {:?}", tier.name, tier.state, tier.since, tier.message);
-///     }
+/// # use scrubjay::{Cache, Memory};
+/// # let users = Cache::<u64, u64>::builder("users").memory(Memory::bytes(1 << 20)).build_blocking()?;
+/// // What a readiness probe asks.
+/// let health = users.health();
+/// let status = if health.is_serving() { 200 } else { 503 };
+/// for tier in &health.tiers {
+///     println!("{}: {:?} for {:?}, {:?}", tier.name, tier.state, tier.since, tier.message);
 /// }
-/// # }
+/// # assert_eq!(status, 200);
+/// # Ok::<(), scrubjay::Error>(())
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

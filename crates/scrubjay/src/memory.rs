@@ -21,6 +21,25 @@ pub(crate) use epochs::Epochs;
 pub(crate) use tier::{NewEntry, Tier, TierOptions};
 
 /// How much the memory tier may hold: its budget and its parts.
+///
+/// ```
+/// use scrubjay::{Memory, MemoryCache};
+///
+/// // 64 MiB, of which drafts may take 8 at most.
+/// let memory = Memory::bytes(64 << 20).partition("drafts", 8 << 20);
+/// let texts: MemoryCache<String, String> = MemoryCache::builder()
+///     .memory(memory)
+///     .partition_by(|key: &String| key.starts_with("draft:").then_some("drafts"))
+///     .build()?;
+///
+/// // 10,000 entries, whatever they take.
+/// let numbers: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::entries(10_000)).build()?;
+/// assert_eq!((texts.capacity(), numbers.capacity()), (64 << 20, 10_000));
+///
+/// let error = MemoryCache::<u64, u64>::builder().memory(Memory::bytes(10)).build().unwrap_err();
+/// assert_eq!(error.to_string(), "memory.bytes is 10, must be at least 4096");
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     pub(crate) budget: Budget,

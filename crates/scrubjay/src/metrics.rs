@@ -26,6 +26,13 @@ use std::time::Duration;
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 
 /// The `Content-Type` under which [`prometheus_text`] is to be served.
+///
+/// ```
+/// let stats = scrubjay::Stats::default();
+/// let page = scrubjay::prometheus_text([("users", &stats)]);
+/// let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n", scrubjay::PROMETHEUS_CONTENT_TYPE);
+/// # assert!(head.contains("text/plain; version=0.0.4") && !page.is_empty());
+/// ```
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 impl Stats {

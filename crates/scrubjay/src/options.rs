@@ -3,6 +3,20 @@
 use std::time::Duration;
 
 /// How one entry is kept. Everything that is not said is the cache's own setting.
+///
+/// ```
+/// # use scrubjay::{Cache, EntryOptions, Memory};
+/// # use std::time::Duration;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// # let quotes: Cache<String, u64> = Cache::builder("quotes").memory(Memory::bytes(1 << 20)).build().await?;
+/// let options = EntryOptions::new().time_to_live(Duration::from_secs(5)).tag("market:vienna");
+/// quotes.insert_with("JAY".into(), 10_250, options).await?;
+/// # quotes.remove_by_tag("market:vienna").await?;
+/// # assert_eq!(quotes.get("JAY").await, None);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EntryOptions {
     /// How long the entry is fresh.
@@ -51,6 +65,32 @@ impl EntryOptions {
 }
 
 /// What to do when a loader fails or takes too long: serve what was there, for a while.
+///
+/// ```
+/// use scrubjay::{Cache, Clock, FailSafe, Memory};
+/// use std::io::{Error, ErrorKind};
+/// use std::time::Duration;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let clock = Clock::held();
+/// let rates: Cache<String, u64> = Cache::builder("rates")
+///     .memory(Memory::bytes(1 << 20))
+///     .time_to_live(Duration::from_secs(60))
+///     .fail_safe(FailSafe { max_stale: Duration::from_secs(86_400), throttle: Duration::from_secs(10) })
+///     .clock(clock.clone())
+///     .build()
+///     .await?;
+/// rates.insert("EUR".into(), 107).await?;
+///
+/// // Two hours later the rate is out of date, and the database is gone.
+/// clock.advance(Duration::from_secs(7_200));
+/// let gone = async |_| Err::<u64, _>(Error::from(ErrorKind::ConnectionRefused));
+/// assert_eq!(rates.get_or_load("EUR", gone).await?, 107);
+/// # assert_eq!(rates.stats().fail_safe_hits, 1);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FailSafe {
     /// How long past its time an entry may still be served so.
@@ -62,6 +102,33 @@ pub struct FailSafe {
 /// What a loader answers: a value or its absence, and how to keep it.
 ///
 /// A plain value converts into one; so does `Option`, whose `None` means that the key has no value.
+///
+/// ```
+/// use scrubjay::{BoxError, Cache, Loaded, Memory};
+/// use std::time::Duration;
+///
+/// /// What a loader makes of an answer of a web server.
+/// fn loaded(status: u16, max_age: u64, body: &str) -> Result<Loaded<String>, BoxError> {
+///     match status {
+///         404 => Ok(Loaded::absent().time_to_live(Duration::from_secs(10))),
+///         200 if max_age == 0 => Ok(Loaded::value(body.to_owned()).not_stored()),
+///         200 => Ok(Loaded::value(body.to_owned()).time_to_live(Duration::from_secs(max_age)).tag("web")),
+///         _ => Err(format!("status {status}").into()),
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let pages: Cache<String, String> = Cache::builder("pages").memory(Memory::bytes(1 << 20)).build().await?;
+/// assert_eq!(pages.get_or_load("/now", async |_| loaded(200, 0, "12:00")).await?, "12:00");
+/// assert!(!pages.contains("/now").await);
+/// assert_eq!(pages.get_or_load("/about", async |_| loaded(200, 60, "a jay")).await?, "a jay");
+/// assert!(pages.contains("/about").await);
+/// assert_eq!(pages.get_or_load_optional("/none", async |_| loaded(404, 0, "")).await?, None);
+/// # assert_eq!(pages.get_or_load_optional("/none", async |_| loaded(500, 0, "")).await?, None);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded<V> {
     pub(crate) value: Option<V>,

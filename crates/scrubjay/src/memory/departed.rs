@@ -6,6 +6,23 @@
 use super::tier::Tier;
 
 /// Why an entry left.
+///
+/// ```
+/// use scrubjay::{Memory, MemoryCache, Reason};
+/// use std::sync::mpsc;
+///
+/// let (tell, told) = mpsc::channel();
+/// let names: MemoryCache<u64, String> = MemoryCache::builder()
+///     .memory(Memory::bytes(1 << 20))
+///     .on_departure(move |_, name: &String, reason| tell.send((name.clone(), reason)).unwrap())
+///     .build()?;
+/// names.insert(1, "Ada".into())?;
+/// names.insert(1, "Grace".into())?;
+/// names.remove(&1);
+/// let told: Vec<_> = told.try_iter().collect();
+/// assert_eq!(told, [("Ada".into(), Reason::Replaced), ("Grace".into(), Reason::Removed)]);
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

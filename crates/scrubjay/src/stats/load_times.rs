@@ -25,7 +25,19 @@ const STEPS: [Duration; 15] = [
     Duration::from_secs(10),
 ];
 
-/// How many loads took at most so long.
+/// How many loads took at most so long: one step of a histogram.
+///
+/// ```
+/// # use scrubjay::{Memory, MemoryCache};
+/// # let squares: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::bytes(1 << 20)).build()?;
+/// squares.get_or_insert_with(&7, || 49);
+/// let stats = squares.stats();
+/// for step in &stats.load_times {
+///     println!("{} loads took {} s at most", step.loads, step.at_most_seconds);
+/// }
+/// assert_eq!(stats.load_times.last().map(|step| step.loads), Some(1));
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LoadTime {

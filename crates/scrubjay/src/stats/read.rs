@@ -14,12 +14,14 @@ use std::time::Duration;
 /// What a cache has done since it was built, and what it holds now.
 ///
 /// ```
-/// # use scrubjay::Stats;
-/// # fn log(stats: &Stats) {
+/// # use scrubjay::{Memory, MemoryCache};
+/// let squares: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::bytes(1 << 20)).build()?;
+/// (0..100).for_each(|n| drop(squares.get_or_insert_with(&(n % 10), || n * n)));
+/// let stats = squares.stats();
 /// println!("{:.1} % of lookups were hits", 100.0 * stats.hit_ratio());
 /// println!("{} loads, {:.1} s saved", stats.loads, stats.seconds_saved());
-/// # }
-/// # log(&Stats::default());
+/// assert_eq!((stats.memory.hits, stats.memory.misses, stats.loads), (90, 10, 10));
+/// # Ok::<(), scrubjay::Error>(())
 /// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -65,6 +67,18 @@ pub struct Stats {
 }
 
 /// One tier's part of [`Stats`].
+///
+/// ```
+/// # use scrubjay::{Memory, MemoryCache, Unit};
+/// # let users: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::bytes(1 << 20)).build()?;
+/// users.insert(1, 10)?;
+/// users.get(&1);
+/// users.get(&2);
+/// let memory = users.stats().memory;
+/// assert_eq!((memory.hits, memory.misses, memory.entries), (1, 1, 1));
+/// assert!(memory.weight <= memory.capacity && memory.unit == Unit::Bytes);
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct TierStats {
@@ -91,6 +105,13 @@ pub struct TierStats {
 }
 
 /// What a tier's budget counts.
+///
+/// ```
+/// # use scrubjay::{MemoryCache, Unit};
+/// let numbers: MemoryCache<u64, u64> = MemoryCache::builder().entries(1_000).build()?;
+/// assert_eq!(numbers.stats().memory.unit, Unit::Entries);
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -103,6 +124,16 @@ pub enum Unit {
 }
 
 /// Entries that left a tier, by [`Reason`].
+///
+/// ```
+/// # use scrubjay::MemoryCache;
+/// let numbers: MemoryCache<u64, u64> = MemoryCache::builder().entries(1_000).build()?;
+/// numbers.insert_many((0..3_000).map(|n| (n, n)))?;
+/// let memory = numbers.stats().memory;
+/// assert!(memory.departures.evicted >= 2_000);
+/// assert_eq!(memory.inserts, memory.entries + memory.departures.total());
+/// # Ok::<(), scrubjay::Error>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Departures {
@@ -121,6 +152,19 @@ pub struct Departures {
 }
 
 /// Entries that were to be stored in a tier and were not, or that it held and could not return, by reason.
+///
+/// ```
+/// # use scrubjay::{Cache, Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+/// let pages: Cache<u64, String> = Cache::builder("pages").memory(Memory::bytes(64 << 10)).build().await?;
+/// // A page larger than the whole cache is returned all the same, and counted.
+/// let page = pages.get_or_load(&1, async |_| Ok::<_, std::io::Error>("x".repeat(1 << 20))).await?;
+/// assert_eq!(page.len(), 1 << 20);
+/// assert_eq!(pages.stats().memory.drops.too_large, 1);
+/// # Ok::<(), scrubjay::Error>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[non_exhaustive]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Drops {
