@@ -53,7 +53,7 @@ pub(crate) type Outcome<V> = Result<Option<V>, Error>;
 /// A cache of values by key, in tiers.
 ///
 /// A clone is another handle on the same cache, and costs as much as that of an `Arc`. When the last one goes, so does the
-/// cache; [`close`](Cache::close) ends it earlier and waits. `K` is whatever is a [`Key`]; `V` is cloned for each hit, so a
+/// cache; [`close`](Cache::close) ends it earlier and waits. `K` is whatever is a [`Key`](crate::Key); `V` is cloned for each hit, so a
 /// large one is best held in an `Arc`.
 ///
 /// ```
