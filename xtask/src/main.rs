@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `ci`, `tidy`, `bench`, `redis-suite`.
+//! The project's chores: `cargo xtask test`, `ci`, `tidy`, `bench`, `redis-suite`, `sanitize`.
 //!
 //! Each chore is a file of its own and starts the tools that a newcomer would start by hand. Nothing here is part of the
 //! server; the server knows nothing of it.
@@ -9,6 +9,7 @@ mod clients;
 mod clock;
 mod process;
 mod redis_suite;
+mod sanitize;
 mod server;
 mod test;
 mod tidy;
@@ -37,6 +38,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Runs Redis' own test suite against the release server.
     RedisSuite(redis_suite::Arguments),
+    /// Looks for mistakes in `unsafe` and between threads: model checker, Miri, sanitizers.
+    Sanitize(sanitize::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::RedisSuite(arguments) => redis_suite::run(&arguments),
+        Chore::Sanitize(arguments) => sanitize::run(&arguments),
     };
     // Without the backtrace that `main` returning the error would print below it.
     if let Err(error) = result {

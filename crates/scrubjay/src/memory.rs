@@ -8,10 +8,13 @@ mod departed;
 mod epochs;
 mod grace;
 mod index;
+#[cfg(all(test, feature = "__model"))]
+mod model;
 mod policy;
 mod region;
 mod shard;
 mod slots;
+mod sync;
 mod tier;
 mod wheel;
 

@@ -9,6 +9,7 @@ const UNSAFE_FILES: &[&str] = &[
     "crates/scrubjay/src/memory/grace.rs",
     "crates/scrubjay/src/memory/index.rs",
     "crates/scrubjay/src/memory/region.rs",
+    "crates/scrubjay/src/memory/model/life.rs",
     "crates/scrubjay/src/memory/shard.rs",
     "crates/scrubjay/src/memory/shard/retire.rs",
     "crates/scrubjay/src/memory/shard/write.rs",

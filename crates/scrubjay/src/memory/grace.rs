@@ -19,12 +19,16 @@
 
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
+#[cfg(all(test, feature = "__model"))]
+mod model;
+#[cfg(all(test, feature = "__model"))]
+pub(super) use model::warm_up;
 #[cfg(test)]
 mod tests;
 
+use super::sync::{AtomicBool, AtomicPtr, AtomicU64, BLOCK_RECORDS, Ordering, compiler_fence, fence, thread_local};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, compiler_fence, fence};
 
 use crossbeam_utils::CachePadded;
 use smallvec::SmallVec;
@@ -42,7 +46,7 @@ struct Record {
 /// Records come in blocks that are never freed.
 #[derive(Default)]
 struct Block {
-    records: [CachePadded<Record>; 32],
+    records: [CachePadded<Record>; BLOCK_RECORDS],
     next: OnceLock<Box<Block>>,
 }
 
@@ -76,7 +80,7 @@ pub(super) fn prepare() {
     ONCE.get_or_init(|| READERS_FENCE.store(!membarrier::register(), Ordering::SeqCst));
 }
 
-#[cfg(all(target_os = "linux", not(miri)))]
+#[cfg(all(target_os = "linux", not(miri), not(feature = "__model")))]
 mod membarrier {
     use rustix::thread::{MembarrierCommand, membarrier};
 
@@ -89,7 +93,7 @@ mod membarrier {
     }
 }
 
-#[cfg(not(all(target_os = "linux", not(miri))))]
+#[cfg(not(all(target_os = "linux", not(miri), not(feature = "__model"))))]
 mod membarrier {
     pub(super) fn register() -> bool {
         false
@@ -121,7 +125,8 @@ pub(super) fn pin() -> Pin {
     if count & 1 == 1 {
         return Pin { record, after: count, _not_send: PhantomData };
     }
-    record.count.store(count + 1, Ordering::Relaxed);
+    // Release for the read before this one: who sees this count must see that one ended. The fence is for what follows.
+    record.count.store(count + 1, Ordering::Release);
     compiler_fence(Ordering::SeqCst);
     Pin { record, after: count + 2, _not_send: PhantomData }
 }
@@ -138,7 +143,7 @@ fn pin_slowly() -> Pin {
     if count & 1 == 1 {
         return Pin { record, after: count, _not_send: PhantomData };
     }
-    record.count.store(count + 1, Ordering::Relaxed);
+    record.count.store(count + 1, Ordering::Release);
     fence(Ordering::SeqCst);
     Pin { record, after: (count + 2) | borrowed, _not_send: PhantomData }
 }

@@ -19,12 +19,12 @@
 
 use super::policy::{Entries, HITS_MAX};
 use super::region::Region;
+use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::cell::UnsafeCell;
 use std::mem::MaybeUninit;
 use std::ptr::{NonNull, null_mut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Slots of the first page, a power of two.
 const FIRST_PAGE: u32 = 64;
