@@ -120,7 +120,7 @@ impl Config {
             is_small_below: has_below && random.is_one_in(4),
             has_partition,
             has_measured_cost: given(1) == 1,
-            stale_while_revalidate_ms: given(300),
+            stale_while_revalidate_ms: given(if random.is_one_in(2) { 300 } else { 700 }),
             refresh_ahead: if given(1) == 1 { 0.8 } else { 0.0 },
             max_stale_ms: given(500),
             throttle_ms: 100,
