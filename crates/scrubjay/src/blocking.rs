@@ -32,8 +32,10 @@ use wait::{now_or_park, now_or_wait};
 /// use scrubjay::{BlockingCache, Cache, Memory};
 /// use std::time::Duration;
 ///
-/// let files: BlockingCache<String, String> =
-///     Cache::builder("files").memory(Memory::bytes(1 << 20)).time_to_live(Duration::from_secs(60)).build_blocking()?;
+/// let files: BlockingCache<String, String> = Cache::builder("files")
+///     .memory(Memory::bytes(1 << 20))
+///     .time_to_live(Duration::from_secs(60))
+///     .build_blocking()?;
 ///
 /// // Any number of threads may ask at once: the file is read once.
 /// let text = files.get_or_load("Cargo.toml", |path| std::fs::read_to_string(path))?;

@@ -62,8 +62,11 @@ pub(crate) type Outcome<V> = Result<Option<V>, Error>;
 /// use std::time::Duration;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let pages: Cache<String, Arc<str>> =
-///     Cache::builder("pages").memory(Memory::bytes(64 << 20)).time_to_live(Duration::from_secs(300)).build().await?;
+/// let pages: Cache<String, Arc<str>> = Cache::builder("pages")
+///     .memory(Memory::bytes(64 << 20))
+///     .time_to_live(Duration::from_secs(300))
+///     .build()
+///     .await?;
 ///
 /// // However many ask at once, the page is rendered once. The loader says how to keep it.
 /// let render = async |path: String| {
@@ -74,7 +77,7 @@ pub(crate) type Outcome<V> = Result<Option<V>, Error>;
 /// assert_eq!(&*page, "<h1>/about</h1>");
 /// assert_eq!(pages.get("/about").await, Some(page));
 ///
-/// // The template has changed: every page goes, and so does the result of a rendering that has begun.
+/// // The template has changed: every page goes, and what is being rendered is not stored.
 /// pages.remove_by_tag("rendered").await?;
 /// assert_eq!(pages.get("/about").await, None);
 /// assert_eq!(pages.stats().loads, 1);

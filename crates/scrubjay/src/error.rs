@@ -54,8 +54,10 @@ pub enum ErrorKind {
 /// use std::io;
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let files: Cache<String, String> = Cache::builder("files").memory(Memory::bytes(1 << 20)).build().await?;
-/// let read = async |path: String| Err::<String, _>(io::Error::new(io::ErrorKind::NotFound, path));
+/// let files: Cache<String, String> =
+///     Cache::builder("files").memory(Memory::bytes(1 << 20)).build().await?;
+/// let missing = |path: String| io::Error::new(io::ErrorKind::NotFound, path);
+/// let read = async move |path| Err::<String, _>(missing(path));
 /// let error = files.get_or_load("jay.txt", read).await.unwrap_err();
 /// assert_eq!(error.kind(), ErrorKind::Loader);
 /// assert_eq!(error.to_string(), "the loader failed: jay.txt");

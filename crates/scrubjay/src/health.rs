@@ -16,7 +16,8 @@ use std::time::Duration;
 /// ```
 /// # use scrubjay::{Cache, Memory, TierState};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let users: Cache<u64, u64> = Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
+/// let users: Cache<u64, u64> =
+///     Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
 /// assert_eq!(users.health().tiers[0].state, TierState::Serving);
 /// users.close().await;
 /// assert_eq!(users.health().tiers[0].state, TierState::Closed);
@@ -46,7 +47,8 @@ pub enum TierState {
 /// # let users = builder.compressed(Compressed::bytes(1 << 20)).build_blocking()?;
 /// let health = users.health();
 /// let compressed = health.tier("compressed").unwrap();
-/// println!("{:?} for {:?}: {}", compressed.state, compressed.since, compressed.message.as_deref().unwrap_or("all is well"));
+/// let why = compressed.message.as_deref().unwrap_or("all is well");
+/// println!("{:?} for {:?}: {why}", compressed.state, compressed.since);
 /// # assert!(compressed.message.is_none());
 /// # Ok::<(), scrubjay::Error>(())
 /// ```

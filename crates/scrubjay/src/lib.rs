@@ -30,7 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! | | for |
+//! | type | for |
 //! |---|---|
 //! | [`Cache`] | programs on tokio: every tier, loading, tags |
 //! | [`BlockingCache`] | the same without a runtime, beside it or instead of it |
@@ -87,7 +87,7 @@
 //!
 //! On one core of a small cloud machine, in round figures; `cargo xtask bench memory` measures yours, peers beside it.
 //!
-//! | | |
+//! | what | cost |
 //! |---|---|
 //! | a hit, 1,000 keys | 20 to 30 ns, through [`get`](Cache::get) and [`get_or_load`](Cache::get_or_load) alike |
 //! | a hit among 100,000 keys by Zipf's law | 40 ns, most of it waiting for memory |

@@ -36,7 +36,8 @@ pub(crate) use tier::{NewEntry, Tier, TierOptions};
 ///     .build()?;
 ///
 /// // 10,000 entries, whatever they take.
-/// let numbers: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::entries(10_000)).build()?;
+/// let numbers: MemoryCache<u64, u64> =
+///     MemoryCache::builder().memory(Memory::entries(10_000)).build()?;
 /// assert_eq!((texts.capacity(), numbers.capacity()), (64 << 20, 10_000));
 ///
 /// let error = MemoryCache::<u64, u64>::builder().memory(Memory::bytes(10)).build().unwrap_err();

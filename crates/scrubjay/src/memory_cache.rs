@@ -37,13 +37,15 @@ const EXPIRE_STEP: usize = 1024;
 /// use scrubjay::{Memory, MemoryCache};
 /// use std::time::Duration;
 ///
-/// let users: MemoryCache<u64, String> =
-///     MemoryCache::builder().memory(Memory::bytes(1 << 20)).time_to_live(Duration::from_secs(60)).build()?;
+/// let users: MemoryCache<u64, String> = MemoryCache::builder()
+///     .memory(Memory::bytes(1 << 20))
+///     .time_to_live(Duration::from_secs(60))
+///     .build()?;
 ///
 /// users.insert(42, "Ada".to_owned())?;
 /// assert_eq!(users.get(&42).as_deref(), Some("Ada"));
 ///
-/// // Many threads may miss the same key: one of them computes, the others wait for it and share.
+/// // Many threads may miss the same key: one computes, the others wait for it and share.
 /// let name = users.get_or_insert_with(&7, || "Grace".to_owned());
 /// assert_eq!(name, "Grace");
 ///

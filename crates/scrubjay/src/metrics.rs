@@ -30,7 +30,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(10);
 /// ```
 /// let stats = scrubjay::Stats::default();
 /// let page = scrubjay::prometheus_text([("users", &stats)]);
-/// let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {}\r\n", scrubjay::PROMETHEUS_CONTENT_TYPE);
+/// let head = format!("Content-Type: {}\r\n", scrubjay::PROMETHEUS_CONTENT_TYPE);
 /// # assert!(head.contains("text/plain; version=0.0.4") && !page.is_empty());
 /// ```
 pub const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -99,7 +99,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     /// # use scrubjay::{Cache, Memory};
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-    /// let users: Cache<u64, u64> = Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
+    /// let users: Cache<u64, u64> =
+    ///     Cache::builder("users").memory(Memory::bytes(1 << 20)).build().await?;
     /// users.insert(1, 10).await?;
     /// users.record_metrics();
     /// // Or without a recorder:

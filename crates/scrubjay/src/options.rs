@@ -76,7 +76,10 @@ impl EntryOptions {
 /// let rates: Cache<String, u64> = Cache::builder("rates")
 ///     .memory(Memory::bytes(1 << 20))
 ///     .time_to_live(Duration::from_secs(60))
-///     .fail_safe(FailSafe { max_stale: Duration::from_secs(86_400), throttle: Duration::from_secs(10) })
+///     .fail_safe(FailSafe {
+///         max_stale: Duration::from_secs(86_400),
+///         throttle: Duration::from_secs(10),
+///     })
 ///     .clock(clock.clone())
 ///     .build()
 ///     .await?;
@@ -109,16 +112,18 @@ pub struct FailSafe {
 ///
 /// /// What a loader makes of an answer of a web server.
 /// fn loaded(status: u16, max_age: u64, body: &str) -> Result<Loaded<String>, BoxError> {
+///     let (body, max_age) = (body.to_owned(), Duration::from_secs(max_age));
 ///     match status {
 ///         404 => Ok(Loaded::absent().time_to_live(Duration::from_secs(10))),
-///         200 if max_age == 0 => Ok(Loaded::value(body.to_owned()).not_stored()),
-///         200 => Ok(Loaded::value(body.to_owned()).time_to_live(Duration::from_secs(max_age)).tag("web")),
+///         200 if max_age.is_zero() => Ok(Loaded::value(body).not_stored()),
+///         200 => Ok(Loaded::value(body).time_to_live(max_age).tag("web")),
 ///         _ => Err(format!("status {status}").into()),
 ///     }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let pages: Cache<String, String> = Cache::builder("pages").memory(Memory::bytes(1 << 20)).build().await?;
+/// let pages: Cache<String, String> =
+///     Cache::builder("pages").memory(Memory::bytes(1 << 20)).build().await?;
 /// assert_eq!(pages.get_or_load("/now", async |_| loaded(200, 0, "12:00")).await?, "12:00");
 /// assert!(!pages.contains("/now").await);
 /// assert_eq!(pages.get_or_load("/about", async |_| loaded(200, 60, "a jay")).await?, "a jay");

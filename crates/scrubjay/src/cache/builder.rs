@@ -41,7 +41,10 @@ const STRIPES_PER_CORE: usize = 16;
 ///     .compressed(Compressed::bytes(256 << 20))
 ///     .time_to_live(Duration::from_secs(300))
 ///     .stale_while_revalidate(Duration::from_secs(60))
-///     .fail_safe(FailSafe { max_stale: Duration::from_secs(3600), throttle: Duration::from_secs(5) })
+///     .fail_safe(FailSafe {
+///         max_stale: Duration::from_secs(3600),
+///         throttle: Duration::from_secs(5),
+///     })
 ///     .build()
 ///     .await?;
 /// # assert!(pages.health().is_serving());
@@ -78,7 +81,7 @@ struct Times {
 }
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
-    /// A cache of that name: 1 to 255 bytes, which metrics and lower tiers know it by.
+    /// Begins a cache of that name: 1 to 255 bytes, by which metrics and lower tiers know it.
     pub fn builder(name: impl Into<String>) -> CacheBuilder<K, V> {
         CacheBuilder {
             name: name.into(),

@@ -116,8 +116,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Keys { keys: self.shared.keys().into_iter() }
     }
 
-    /// Takes out every key that begins with `prefix`, and wins against every load of such a key that began before. How many
-    /// had a fresh value. O(entries): a [tag](Cache::remove_by_tag) is the way for what happens often.
+    /// Takes out every key that begins with `prefix`, and wins against every load of such a key that began before. Says how
+    /// many had a fresh value. O(entries): a [tag](Cache::remove_by_tag) is the way for what happens often.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).

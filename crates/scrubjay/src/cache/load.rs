@@ -81,7 +81,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     /// # use scrubjay::{Cache, Memory};
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-    /// let squares: Cache<u64, u64> = Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
+    /// let squares: Cache<u64, u64> =
+    ///     Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
     /// let square = squares.get_or_load(&7, async |n| Ok::<_, std::io::Error>(n * n)).await?;
     /// assert_eq!(square, 49);
     /// # Ok::<(), scrubjay::Error>(())

@@ -38,10 +38,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     /// # use scrubjay::{Cache, Memory};
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-    /// let squares: Cache<u64, u64> = Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
-    /// let loader = async |keys: Vec<u64>| Ok::<_, std::io::Error>(keys.iter().map(|n| n * n).collect());
-    /// let results: Vec<_> = squares.get_or_load_many(&[3, 4], loader).await.into_iter().flatten().collect();
-    /// assert_eq!(results, [Some(9), Some(16)]);
+    /// let squares: Cache<u64, u64> =
+    ///     Cache::builder("squares").memory(Memory::bytes(1 << 20)).build().await?;
+    /// let loader = async |keys: Vec<u64>| {
+    ///     Ok::<Vec<u64>, std::io::Error>(keys.iter().map(|n| n * n).collect())
+    /// };
+    /// let results = squares.get_or_load_many(&[3, 4], loader).await;
+    /// assert_eq!(results.into_iter().flatten().collect::<Vec<_>>(), [Some(9), Some(16)]);
     /// # Ok::<(), scrubjay::Error>(())
     /// # })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())

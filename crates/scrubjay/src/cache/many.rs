@@ -74,7 +74,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    /// Takes many keys out of every tier. How many had a fresh value.
+    /// Takes many keys out of every tier, and says how many had a fresh value.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).

@@ -373,7 +373,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    /// Takes the key out of every tier. Whether it had a fresh value.
+    /// Takes the key out of every tier, and says whether it had a fresh value.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).

@@ -14,7 +14,7 @@ use super::tier::Tier;
 /// let (tell, told) = mpsc::channel();
 /// let names: MemoryCache<u64, String> = MemoryCache::builder()
 ///     .memory(Memory::bytes(1 << 20))
-///     .on_departure(move |_, name: &String, reason| tell.send((name.clone(), reason)).unwrap())
+///     .on_departure(move |_, name: &String, why| tell.send((name.clone(), why)).unwrap())
 ///     .build()?;
 /// names.insert(1, "Ada".into())?;
 /// names.insert(1, "Grace".into())?;

@@ -15,7 +15,8 @@ use std::time::Duration;
 ///
 /// ```
 /// # use scrubjay::{Memory, MemoryCache};
-/// let squares: MemoryCache<u64, u64> = MemoryCache::builder().memory(Memory::bytes(1 << 20)).build()?;
+/// let squares: MemoryCache<u64, u64> =
+///     MemoryCache::builder().memory(Memory::bytes(1 << 20)).build()?;
 /// (0..100).for_each(|n| drop(squares.get_or_insert_with(&(n % 10), || n * n)));
 /// let stats = squares.stats();
 /// println!("{:.1} % of lookups were hits", 100.0 * stats.hit_ratio());
@@ -156,10 +157,11 @@ pub struct Departures {
 /// ```
 /// # use scrubjay::{Cache, Memory};
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-/// let pages: Cache<u64, String> = Cache::builder("pages").memory(Memory::bytes(64 << 10)).build().await?;
+/// let pages: Cache<u64, String> =
+///     Cache::builder("pages").memory(Memory::bytes(64 << 10)).build().await?;
 /// // A page larger than the whole cache is returned all the same, and counted.
-/// let page = pages.get_or_load(&1, async |_| Ok::<_, std::io::Error>("x".repeat(1 << 20))).await?;
-/// assert_eq!(page.len(), 1 << 20);
+/// let large = async |_| Ok::<_, std::io::Error>("x".repeat(1 << 20));
+/// assert_eq!(pages.get_or_load(&1, large).await?.len(), 1 << 20);
 /// assert_eq!(pages.stats().memory.drops.too_large, 1);
 /// # Ok::<(), scrubjay::Error>(())
 /// # })?;
