@@ -50,6 +50,7 @@ const CHECKS: &[Check] = &[
     edges::dependencies_run_downwards,
     documents::architecture_names_real_files,
     documents::every_row_has_a_transcript,
+    documents::the_front_door_has_examples,
 ];
 
 /// Checks the tree and prints what is wrong with it.

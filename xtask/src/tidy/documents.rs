@@ -1,10 +1,13 @@
-//! What documents promise about the tree: files that exist, a transcript for every command row.
+//! What documents promise about the tree: files that exist, a transcript for every command row, an example for whatever the
+//! library shows.
 
 use super::Finding;
 use super::source::Tree;
 
 /// Where the transcripts stand.
 const TRANSCRIPTS: &str = "crates/server/tests/transcripts/";
+/// What the library shows.
+const FRONT_DOOR: &str = "crates/scrubjay/src/lib.rs";
 /// The page that the command table generates; a test of the server keeps it up to date.
 const PAGE: &str = "docs/commands.md";
 
@@ -44,6 +47,44 @@ pub(super) fn every_row_has_a_transcript(tree: &Tree) -> Vec<Finding> {
         return Vec::new();
     }
     vec![Finding::error(TRANSCRIPTS, format!("no transcript speaks {}", silent.join(", ")))]
+}
+
+/// Whatever the library's front door shows has an example in its documentation; they run as doc tests.
+pub(super) fn the_front_door_has_examples(tree: &Tree) -> Vec<Finding> {
+    let Some(door) = tree.find(FRONT_DOOR) else {
+        return vec![Finding::error(FRONT_DOOR, "missing")];
+    };
+    let library = || tree.rust().filter(|source| source.path.starts_with("crates/scrubjay/src/") && !source.is_test());
+    let bare = front_door_names(&door.text).into_iter().filter_map(|name| {
+        let (source, has_example) = library().find_map(|source| Some((source, has_example(&source.text, name)?)))?;
+        (!has_example).then(|| Finding::error(&source.path, format!("`{name}` has no example in its documentation")))
+    });
+    bare.collect()
+}
+
+/// The names in `pub use a::B;` and `pub use a::{B, C};`.
+fn front_door_names(text: &str) -> Vec<&str> {
+    let uses = text.split("\npub use ").skip(1).filter_map(|rest| rest.split(';').next());
+    let names = uses.flat_map(|path| path.rsplit("::").next().unwrap_or(path).split([',', '{', '}']));
+    names.map(str::trim).filter(|name| !name.is_empty()).collect()
+}
+
+/// Whether the item of that name has an example above it; `None` if it is not in this text, or only another name.
+fn has_example(text: &str, name: &str) -> Option<bool> {
+    let is_item = |line: &str| {
+        let kinds = ["struct", "enum", "trait", "fn", "const"];
+        let rest = line.strip_prefix("pub ").and_then(|line| line.split_once(' '));
+        rest.is_some_and(|(kind, rest)| {
+            kinds.contains(&kind)
+                && rest
+                    .strip_prefix(name)
+                    .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_'))
+        })
+    };
+    let lines: Vec<&str> = text.lines().collect();
+    let item = lines.iter().position(|line| is_item(line))?;
+    let above = lines[..item].iter().rev().take_while(|line| line.starts_with("///") || line.starts_with("#["));
+    Some(above.clone().any(|line| line.trim_end() == "/// ```"))
 }
 
 /// The name in a line of the page's tables: `MEMORY USAGE` of "| `MEMORY USAGE key [SAMPLES count]` | ...".

@@ -128,6 +128,19 @@ fn a_row_without_a_transcript_is_found() {
 }
 
 #[test]
+fn a_type_of_the_front_door_without_an_example_is_found() {
+    let door = (
+        "crates/scrubjay/src/lib.rs",
+        "//! A cache.\nmod a;\npub use a::{\n    Cache, Keys,\n};\npub use a::BoxError;\n",
+    );
+    let of = |text| ("crates/scrubjay/src/a.rs", text);
+    let keys = "/// ```\n/// keys();\n/// ```\n#[derive(Debug)]\npub struct Keys<K> {}\npub type BoxError = ();\n";
+    let bare = format!("/// ```\n/// ```\npub struct CacheBuilder;\n\n/// Caches.\npub struct Cache;\n\n{keys}");
+    let shown = format!("/// ```\n/// cache();\n/// ```\npub struct Cache;\n\n{keys}");
+    tells_apart(documents::the_front_door_has_examples, &[door, of(bare.as_str())], &[door, of(shown.as_str())]);
+}
+
+#[test]
 fn comments_and_literals_are_not_code() {
     let check = |text: &str, expected: &str| assert_eq!(code(text), expected, "{text}");
     check("a // b\nc", "a     \nc");

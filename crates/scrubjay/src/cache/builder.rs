@@ -160,8 +160,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
-    /// Told of every value that left memory, with the reason, also if it went to the compressed tier; what leaves that is not
-    /// told. It runs in the thread whose call made the value leave, under no lock, so it may use the cache; keep it short.
+    /// Told of every value that left memory, with the reason, also if it went to the compressed tier; what leaves
+    /// that tier is not told. It runs in the thread whose call made the value leave, under no lock, so it may use the cache; keep it short.
     /// If it panics, that is counted and goes no further. What a tag or `clear` invalidated is told when it is found.
     pub fn on_departure(mut self, listener: impl Fn(&K, &V, Reason) + Send + Sync + 'static) -> CacheBuilder<K, V> {
         self.listener = Some(Box::new(listener));
