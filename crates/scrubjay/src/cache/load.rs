@@ -344,7 +344,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// A value past its time, for want of a better one.
     pub(super) fn served_for_safety(&self, spare: Option<&Stale<V>>) -> Option<V> {
-        let spare = spare.filter(|spare| spare.is_fail_safe && !self.clock.is_past(spare.fail_safe_until_ms))?;
+        let spare = spare.filter(|spare| !self.clock.is_past(spare.fail_safe_until_ms))?;
         self.counters.count_rare(Rare::FailSafeHit);
         Some(spare.value.clone())
     }

@@ -35,9 +35,7 @@ pub(crate) struct Stale<V> {
     pub(crate) value: V,
     /// It may be served at once, while a refresh runs.
     pub(crate) is_served_at_once: bool,
-    /// It may be served when the loader fails or takes longer than the soft timeout.
-    pub(crate) is_fail_safe: bool,
-    /// Until when that.
+    /// Until when it may be served if the loader fails or takes longer than the soft timeout.
     pub(crate) fail_safe_until_ms: u64,
 }
 
@@ -168,7 +166,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let is_fail_safe = late_ms < self.settings.max_stale_ms();
         if is_served_at_once || is_fail_safe {
             let fail_safe_until_ms = fresh_until_ms + self.settings.max_stale_ms();
-            Found::Stale(Stale { value, is_served_at_once, is_fail_safe, fail_safe_until_ms })
+            Found::Stale(Stale { value, is_served_at_once, fail_safe_until_ms })
         } else {
             Found::Miss
         }

@@ -1,4 +1,5 @@
-//! The tasks that a cache has started: loads, refreshes, maintenance. Closing ends them all, and waits for that.
+//! The tasks that a cache has started: loads and the loaders in them, refreshes, maintenance. Closing ends them all, and
+//! waits for that.
 //!
 //! Invariant: after [`Tasks::close`] has returned, none of them runs and none starts.
 
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
-/// A cache's tasks, and whether there may be more.
+/// A cache's tasks, and whether there may be more. A clone is another handle on the same.
+#[derive(Clone)]
 pub(crate) struct Tasks {
     runtime: Handle,
     running: Arc<Running>,
@@ -45,11 +47,22 @@ impl Tasks {
         Tasks { runtime, running }
     }
 
-    /// Starts a task. If the runtime is gone the future is dropped instead, at once.
+    /// Starts a task that nobody waits for.
     ///
     /// # Errors
     /// The cache is closed.
     pub(crate) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+        self.start(future).map(drop)
+    }
+
+    /// Starts a task. If the runtime is gone the future is dropped instead, at once.
+    ///
+    /// # Errors
+    /// The cache is closed.
+    pub(crate) fn start<R: Send + 'static>(
+        &self,
+        future: impl Future<Output = R> + Send + 'static,
+    ) -> Result<JoinHandle<R>, Error> {
         let id = {
             let mut state = self.running.state.lock();
             self.check_open()?;
@@ -62,7 +75,7 @@ impl Tasks {
         // Not under the lock: a runtime that is gone drops the future here.
         let task = self.runtime.spawn(async move {
             let _signed = signed;
-            future.await;
+            future.await
         });
         let mut state = self.running.state.lock();
         let is_open = self.check_open().is_ok();
@@ -73,7 +86,7 @@ impl Tasks {
         if !is_open {
             task.abort();
         }
-        Ok(())
+        Ok(task)
     }
 
     /// Where they run.

@@ -66,13 +66,10 @@ impl<T> Flight<T> {
         Some(Waiter { flight: Arc::clone(self), seat })
     }
 
-    /// Tells everyone; the first landing is the one that counts.
+    /// Tells everyone. Called once: by the lease.
     pub(super) fn land(&self, landing: Landing<T>) {
         let landing = Arc::new(landing);
         let mut state = self.state.lock();
-        if state.landing.is_some() {
-            return;
-        }
         state.landing = Some(landing);
         let seats = std::mem::take(&mut state.seats);
         state.free = Vec::new();

@@ -3,11 +3,11 @@
 //! A task of its own, so that a loader that blocks its thread cannot keep the limit from being noticed elsewhere, and that a
 //! panic stays in it.
 
+use super::super::tasks::Tasks;
 use crate::error::{Error, ErrorKind};
 use std::any::Any;
 use std::future::Future;
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::task::{JoinError, JoinHandle};
 use tracing::Instrument;
 
@@ -23,13 +23,13 @@ impl<R> Drop for Aborting<R> {
 /// Runs `load` to its end, or until `limit` is over. Cancelled, it aborts the load.
 ///
 /// # Errors
-/// `Timeout`; `Loader` for a panic; `Unavailable` if the runtime shuts down.
+/// `Timeout`; `Loader` for a panic; `Unavailable` if the runtime shuts down; `Closed`.
 pub(super) async fn call<R: Send + 'static>(
-    runtime: &Handle,
+    tasks: &Tasks,
     limit: Option<Duration>,
     load: impl Future<Output = R> + Send + 'static,
 ) -> Result<R, Error> {
-    let mut task = Aborting(runtime.spawn(load.in_current_span()));
+    let mut task = Aborting(tasks.start(load.in_current_span())?);
     let joined = match limit {
         None => (&mut task.0).await,
         Some(limit) => match tokio::time::timeout(limit, &mut task.0).await {

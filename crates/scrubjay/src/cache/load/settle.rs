@@ -17,14 +17,29 @@ use std::time::Duration;
 /// hit on a stale entry would be a call of the loader.
 const REFRESH_RETRY_MS: u64 = 1_000;
 
+/// What became of a loaded value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    Stored,
+    /// By the loader's word, or since it may not be.
+    NotStored,
+    /// Its key was removed, inserted or invalidated meanwhile.
+    Revoked,
+}
+
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Stores what a load has brought, if the lease still holds and no stamp has overtaken it, and tells those who wait.
     /// What is not to be stored takes the old value along: that is not the truth any more either.
-    pub(super) fn settle(&self, lease: Lease<K, Answer<V>>, loaded: Loaded<V>, took: Duration) {
+    pub(super) fn settle(&self, lease: Lease<K, Answer<V>>, loaded: Loaded<V>, took: Duration) -> Settled {
         let (hash, born, value) = (lease.hash(), lease.begun().born, loaded.value.clone());
         let mut entering = self.prepare_loaded(lease.key().clone(), loaded, born, took).unwrap_or_else(|error| {
             self.counters.dropped(Place::Memory, Dropped::Invalid);
-            tracing::warn!(cache = &*self.name, %error, "a loaded value is returned and not stored");
+            tracing::warn!(
+                cache = &*self.name,
+                "a loaded value is not stored: its weight or an option is out of its limits"
+            );
+            // The text may name the key, and keys are for nobody's log.
+            tracing::trace!(cache = &*self.name, %error, "a loaded value is not stored");
             None
         });
         let scope = match &entering {
@@ -36,8 +51,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             Scope::Unknown => self.stamps.is_valid(born, None),
         };
         let (mut stripe, is_ours) = lease.finish();
-        let mut left = None;
+        let (mut left, mut settled) = (None, Settled::Revoked);
         if is_ours && is_valid {
+            settled = if entering.is_some() { Settled::Stored } else { Settled::NotStored };
             stripe.forget_trouble(lease.key());
             left = match entering.take() {
                 Some(entering) => Some(self.store(&mut stripe, hash, entering)),
@@ -45,15 +61,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             };
         }
         drop(stripe);
-        if !(is_ours && is_valid) {
+        if settled == Settled::Revoked {
             self.counters.count_rare(Rare::Revoked);
         }
-        tracing::debug!(took_ms = took.as_millis(), is_revoked = !(is_ours && is_valid), "loaded");
         lease.land(Answer { result: Ok(value), scope });
         drop(entering);
         if let Some(left) = left {
             self.let_go(left);
         }
+        settled
     }
 
     /// Remembers the failure as far as the settings ask for it, and tells those who wait.

@@ -6,11 +6,13 @@
 use super::super::Shared;
 use super::Loading;
 use super::call::call;
+use super::settle::Settled;
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Answer, Lease};
 use crate::key::Key;
 use crate::options::Loaded;
 use crate::stats::Rare;
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tracing::Instrument;
@@ -20,11 +22,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// is closed, the leases are dropped: that tells those who wait.
     pub(in crate::cache) fn start(self: &Arc<Self>, leases: Vec<Lease<K, Answer<V>>>, loading: Loading<V>) {
         let span = tracing::debug_span!("cache_load", cache = &*self.name, keys = leases.len());
-        let (shared, runtime) = (Arc::downgrade(self), self.tasks.runtime().clone());
+        let (shared, tasks) = (Arc::downgrade(self), self.tasks.clone());
         let (clock, limit) = (self.clock.clone(), self.settings.hard_timeout);
         let task = async move {
             let begin = clock.instant();
-            let result = call(&runtime, limit, loading).await;
+            let result = call(&tasks, limit, loading).await;
             let took = clock.instant().saturating_duration_since(begin);
             if let Some(shared) = shared.upgrade() {
                 shared.end(leases, flat(result), took);
@@ -37,23 +39,41 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     fn end(&self, leases: Vec<Lease<K, Answer<V>>>, result: Result<Vec<Loaded<V>>, Error>, took: Duration) {
         let result = result.and_then(|loaded| right_number(loaded, leases.len()));
         self.counters.load_ended(took, result.is_ok());
+        let took_ms = took.as_millis();
         match result {
             Ok(loaded) => {
-                for (lease, loaded) in leases.into_iter().zip(loaded) {
-                    self.settle(lease, loaded, took);
+                let keys = leases.len();
+                let settled = leases.into_iter().zip(loaded).map(|(lease, loaded)| self.settle(lease, loaded, took));
+                let (mut stored, mut revoked) = (0_u32, 0_u32);
+                for settled in settled {
+                    stored += u32::from(settled == Settled::Stored);
+                    revoked += u32::from(settled == Settled::Revoked);
                 }
+                let cache = &*self.name;
+                tracing::debug!(cache, keys, outcome = "loaded", stored, revoked, took_ms, "a load ended");
             }
             Err(error) => {
                 if error.kind() == ErrorKind::Timeout {
                     self.counters.count_rare(Rare::HardTimeout);
                 }
-                let took_ms = took.as_millis();
-                tracing::warn!(cache = &*self.name, keys = leases.len(), took_ms, %error, "a load failed");
+                let (cache, keys, outcome) = (&*self.name, leases.len(), outcome(&error));
+                tracing::warn!(cache, keys, outcome, took_ms, %error, "a load ended");
                 for lease in leases {
                     self.settle_failed(lease, &error);
                 }
             }
         }
+    }
+}
+
+/// What became of a load, as the log names it.
+fn outcome(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::Timeout => "timed out",
+        ErrorKind::Loader if error.source().is_none() => "panicked",
+        ErrorKind::Loader => "failed",
+        ErrorKind::Invalid => "invalid",
+        _ => "aborted",
     }
 }
 

@@ -214,6 +214,39 @@ async fn a_loader_says_how_its_entry_is_kept() {
     assert_eq!(cache.get("tagged").await, None, "its own tag");
 }
 
+/// Weight and cost of an entry, which is taken out.
+fn weight_and_cost(cache: &Cache<String, u64>, key: &str) -> (u32, u8) {
+    let (memory, mut seen) = (&cache.shared.memory, (0, 0));
+    let departed = memory.remove_if(memory.hash(key), key, crate::memory::Reason::Removed, |_| true).unwrap();
+    departed.each(|leaver| seen = (leaver.weight, leaver.cost));
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn weight_and_cost_are_the_loaders_word_or_what_was_weighed_and_measured() {
+    let cache = cache_with(CacheBuilder::measured_cost).await;
+    let options = EntryOptions::new().weight(7).cost(s(60));
+    let said = |_| async { Ok::<_, Down>(Loaded::value(1).options(options)) };
+    cache.get_or_load("said", said).await.unwrap();
+    let slow = |_| async {
+        later(s(3)).await;
+        Ok::<u64, Down>(1)
+    };
+    cache.get_or_load("slow", slow).await.unwrap();
+    assert_eq!(weight_and_cost(&cache, "said"), (7, crate::limits::cost_class(s(60))));
+    assert_eq!(weight_and_cost(&cache, "slow"), (1, crate::limits::cost_class(s(3))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_may_say_how_long_an_absence_is_remembered() {
+    let (cache, source) = (cache().await, Source::open(5));
+    let absent = |_| async { Ok::<_, Down>(Loaded::<u64>::absent().time_to_live(s(5))) };
+    assert_eq!(cache.get_or_load_optional("a", absent).await.unwrap(), None);
+    assert_eq!(source.through(&cache).await.unwrap_err().kind(), ErrorKind::Absent);
+    advance(s(5)).await;
+    assert_eq!(source.through(&cache).await.unwrap(), 5);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_not_to_be_stored_is_for_those_who_asked_and_takes_the_old_value_along() {
     let cache = cache_with(|builder| builder.stale_while_revalidate(TTL)).await;

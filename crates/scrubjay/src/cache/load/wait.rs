@@ -48,22 +48,28 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// What the load ended with; or the spare value, if that takes longer than the soft timeout.
-    async fn landing(&self, waiter: Waiter<Answer<V>>, spare: Option<&Stale<V>>) -> Result<Arc<Landing<Answer<V>>>, V> {
+    async fn landing(
+        &self,
+        mut waiter: Waiter<Answer<V>>,
+        spare: Option<&Stale<V>>,
+    ) -> Result<Arc<Landing<Answer<V>>>, V> {
         let _waiting = self.counters.wait();
-        let (Some(limit), Some(spare)) = (self.settings.soft_timeout, spare.filter(|spare| spare.is_fail_safe)) else {
-            return Ok(waiter.await);
-        };
+        let (Some(limit), Some(spare)) = (self.settings.soft_timeout, spare) else { return Ok(waiter.await) };
         // Counted from the begin of the load, so that who joins a late one does not wait as long again.
         let since_ms = self.clock.now_ms().saturating_sub(waiter.begun().at_ms);
         let left = limit.saturating_sub(Duration::from_millis(since_ms));
         if !left.is_zero() {
             let waiting = {
                 let _runtime = self.tasks.runtime().enter();
-                tokio::time::timeout(left, waiter)
+                tokio::time::timeout(left, &mut waiter)
             };
             if let Ok(landing) = waiting.await {
                 return Ok(landing);
             }
+        }
+        // It may have become too old meanwhile.
+        if self.clock.is_past(spare.fail_safe_until_ms) {
+            return Ok(waiter.await);
         }
         self.counters.count_rare(Rare::SoftTimeout);
         Err(spare.value.clone())

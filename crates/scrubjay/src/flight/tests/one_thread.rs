@@ -4,9 +4,10 @@ use crate::error::{Error, ErrorKind};
 use crate::flight::{Begun, Joined, Landing, Lease, Leases, Trouble, WAITERS_MAX, Waiter};
 use crate::memory::Epochs;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 fn leases() -> Leases<u64, u64> {
     Leases::new(Arc::new(Epochs::new(4)))
@@ -125,6 +126,40 @@ fn as_many_as_the_limit_wait_and_one_more_is_refused_until_one_leaves() {
     assert!(waiters.into_iter().all(|waiter| landed(waiter) == Some(Ok(5))));
 }
 
+/// A waker that counts.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Bell>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn the_task_that_polled_last_is_the_one_that_is_woken() {
+    let leases = leases();
+    let (lease, mut waiter) = lead(&leases, 1);
+    let bells = [Arc::<Bell>::default(), Arc::default()];
+    for bell in &bells {
+        let waker = Waker::from(Arc::clone(bell));
+        assert!(Pin::new(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
+    }
+    lease.land(5);
+    assert_eq!(bells.map(|bell| bell.0.load(Ordering::SeqCst)), [0, 1]);
+}
+
+#[test]
+fn who_leaves_takes_its_waker_along() {
+    let leases = leases();
+    let (_lease, mut waiter) = lead(&leases, 1);
+    let bell = Arc::<Bell>::default();
+    let waker = Waker::from(Arc::clone(&bell));
+    assert!(Pin::new(&mut waiter).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop((waiter, waker));
+    assert_eq!(Arc::strong_count(&bell), 1, "the task is not kept alive by a flight that it has left");
+}
+
 fn trouble(until_ms: u64) -> Trouble {
     let error = Error::new(ErrorKind::Loader, "no");
     Trouble { error, back_off_until_ms: until_ms, throttle_until_ms: 0 }
@@ -136,6 +171,14 @@ fn a_trouble_is_remembered_until_an_invalidation() {
     leases.lock(1).note_trouble(1, trouble(100), 1);
     assert!(leases.lock(1).trouble(&1).is_some());
     leases.lock(1).revoke(&1);
+    assert!(leases.lock(1).trouble(&1).is_none());
+}
+
+#[test]
+fn a_failure_that_asks_for_no_time_ends_the_one_before() {
+    let leases = leases();
+    leases.lock(1).note_trouble(1, trouble(100), 1);
+    leases.lock(1).note_trouble(1, trouble(0), 2);
     assert!(leases.lock(1).trouble(&1).is_none());
 }
 

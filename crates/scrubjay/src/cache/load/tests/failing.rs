@@ -38,14 +38,25 @@ async fn within_the_back_off_the_same_error_is_returned_without_asking() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_insert_or_a_remove_ends_the_back_off() {
-    let cache = cache_with(|builder| builder.error_backoff(s(3))).await;
-    let source = Source::open(5);
-    source.fails(true);
-    source.through(&cache).await.unwrap_err();
-    source.fails(false);
-    cache.remove("a").await.unwrap();
-    assert_eq!(source.through(&cache).await.unwrap(), 5);
+async fn whatever_changes_the_key_ends_the_back_off() {
+    for way in 0..4 {
+        let cache = cache_with(|builder| builder.error_backoff(s(3))).await;
+        let source = Source::open(5);
+        source.fails(true);
+        source.through(&cache).await.unwrap_err();
+        source.fails(false);
+        match way {
+            0 => drop(cache.remove("a").await.unwrap()),
+            1 => drop(cache.remove_by_prefix("a").await.unwrap()),
+            2 => cache.clear().await.unwrap(),
+            _ => {
+                let short = EntryOptions::new().time_to_live(Duration::from_millis(1));
+                cache.insert_with("a".to_owned(), 1, short).await.unwrap();
+                advance(Duration::from_millis(1)).await;
+            }
+        }
+        assert_eq!(source.through(&cache).await.unwrap(), 5, "way {way}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,6 +115,48 @@ async fn a_load_that_takes_longer_than_the_hard_timeout_is_aborted_for_everybody
     assert_eq!(Source::open(5).through(&cache).await.unwrap(), 5);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loader_that_blocks_its_thread_does_not_keep_the_timeout_from_those_who_wait() {
+    let builder = Cache::builder("numbers").memory(Memory::entries(100)).hard_timeout(Duration::from_millis(5));
+    let cache: Cache<String, u64> = builder.build().await.unwrap();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let late = cache.get_or_load("a", |_| async move {
+        let _ = blocked.recv();
+        Ok::<u64, Down>(1)
+    });
+    assert_eq!(late.await.unwrap_err().kind(), ErrorKind::Timeout);
+    drop(release);
+    assert_eq!(Source::open(5).through(&cache).await.unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_asks_for_its_own_key_waits_for_itself_until_the_hard_timeout() {
+    let cache = cache_with(|builder| builder.hard_timeout(s(2))).await;
+    let (inner, source) = (cache.clone(), Source::open(5));
+    let asking = source.clone();
+    let itself = cache.get_or_load("a", |_| async move { asking.through(&inner).await });
+    assert_eq!(itself.await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(source.asked(), 0);
+    assert_eq!(source.through(&cache).await.unwrap(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_weigher_that_panics_over_a_loaded_value_is_an_error_for_all_who_wait() {
+    let weigh = |_: &String, value: &u64| if *value == 7 { panic!("seven") } else { 1 };
+    let cache = cache_with(|builder| builder.memory_with(Memory::entries(100), weigh)).await;
+    let source = Source::closed(7);
+    let (first, second, ()) = tokio::join!(source.through(&cache), source.through(&cache), async {
+        settle().await;
+        source.let_go();
+    });
+    for error in [first.unwrap_err(), second.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Loader);
+        assert!(error.to_string().contains("outside of the loader"), "{error}");
+    }
+    source.says(5);
+    assert_eq!(source.through(&cache).await.unwrap(), 5);
+}
+
 async fn with_fail_safe(
     change: impl FnOnce(CacheBuilder<String, u64>) -> CacheBuilder<String, u64>,
 ) -> Cache<String, u64> {
@@ -123,6 +176,26 @@ async fn when_the_loader_fails_an_expired_value_serves_until_it_is_too_old() {
     assert_eq!(cache.stats().fail_safe_hits, 1);
     advance(s(1)).await;
     assert_eq!(source.through(&cache).await.unwrap_err().kind(), ErrorKind::Loader);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_becomes_too_old_while_the_load_runs_does_not_serve() {
+    let failing_late = |_| async {
+        later(s(2)).await;
+        Err::<u64, _>(Down(1))
+    };
+    for soft_timeout in [None, Some(s(1))] {
+        let cache = with_fail_safe(|builder| match soft_timeout {
+            Some(limit) => builder.soft_timeout(limit),
+            None => builder,
+        });
+        let cache = cache.await;
+        cache.insert("a".to_owned(), 1).await.unwrap();
+        advance(TTL + s(999)).await;
+        let error = cache.get_or_load("a", failing_late).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Loader);
+        assert_eq!((cache.stats().fail_safe_hits, cache.stats().soft_timeouts), (0, 0));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -194,6 +267,83 @@ fn a_runtime_that_shuts_down_is_an_error_for_those_who_wait_and_for_those_who_co
     }
     let late = own.block_on(source.through(&cache)).unwrap_err();
     assert_eq!(late.kind(), ErrorKind::Unavailable, "nor does the next one hang");
+}
+
+/// Drives a future on a thread that has no runtime.
+fn without_a_runtime<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Unpark>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = Box::pin(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        std::thread::park();
+    }
+}
+
+#[test]
+fn a_thread_without_a_runtime_may_wait_for_a_load_and_for_the_soft_timeout() {
+    let (runtime, clock) = (runtime(), Clock::held());
+    let fail_safe = FailSafe { max_stale: s(1_000), throttle: s(10) };
+    let builder = Cache::builder("numbers").memory(Memory::entries(100)).clock(clock.clone()).time_to_live(TTL);
+    let builder = builder.fail_safe(fail_safe).soft_timeout(Duration::from_millis(1)).runtime(runtime.handle().clone());
+    let cache: Cache<String, u64> = without_a_runtime(builder.build()).unwrap();
+    assert_eq!(without_a_runtime(Source::open(1).through(&cache)).unwrap(), 1);
+    clock.advance(TTL);
+    assert_eq!(without_a_runtime(Source::closed(2).through(&cache)).unwrap(), 1, "stale, after the soft timeout");
+}
+
+#[test]
+fn a_cache_that_is_given_no_runtime_says_so_when_it_is_built() {
+    let builder: CacheBuilder<String, u64> = Cache::builder("numbers").memory(Memory::entries(100));
+    let error = without_a_runtime(builder.build()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("runtime"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_close_returns_no_loader_is_left() {
+    let (cache, dropped) = (cache().await, Arc::new(AtomicUsize::new(0)));
+    let mut callers = Vec::new();
+    for key in ["a", "b", "c"] {
+        let (cache, guard) = (cache.clone(), Dropped(Arc::clone(&dropped)));
+        callers.push(tokio::spawn(async move {
+            let hanging = |_| async move {
+                let _guard = guard;
+                std::future::pending::<Result<u64, Down>>().await
+            };
+            cache.get_or_load(key, hanging).await.unwrap_err().kind()
+        }));
+    }
+    settle().await;
+    cache.close().await;
+    assert_eq!(dropped.load(Ordering::SeqCst), 3);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), ErrorKind::Closed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_never_ends_does_not_keep_the_cache_alive() {
+    let (cache, dropped) = (cache().await, Arc::new(AtomicUsize::new(0)));
+    let guard = Dropped(Arc::clone(&dropped));
+    let hanging = |_| async move {
+        let _guard = guard;
+        std::future::pending::<Result<u64, Down>>().await
+    };
+    assert!(now(cache.get_or_load("a", hanging)).is_none());
+    settle().await;
+    let shared = Arc::downgrade(&cache.shared);
+    drop(cache);
+    assert!(shared.upgrade().is_none());
+    settle().await;
+    assert_eq!(dropped.load(Ordering::SeqCst), 1, "and the load is ended");
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,6 +54,7 @@ async fn keys_that_are_under_way_are_joined_and_the_others_do_not_wait_for_them_
     assert_eq!(values(many), [Some(7), Some(2)]);
     assert_eq!(single.await.unwrap().unwrap(), 7);
     assert_eq!(*calls.lock(), [keys(["bb"]).to_vec()]);
+    assert_eq!((cache.stats().joined, cache.stats().waiters), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,7 +133,20 @@ async fn stale_ones_are_served_at_once_and_refreshed_by_the_same_call() {
     advance(TTL).await;
     assert_eq!(values(now(cache.get_or_load_many(&only_stale, lengths(&calls))).unwrap()), [Some(1)], "nobody waits");
     settle().await;
-    assert_eq!(calls.lock().len(), 2);
+    assert_eq!((calls.lock().len(), cache.stats().refreshes), (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_whose_refresh_is_due_are_loaded_along_behind() {
+    let cache = cache_with(|builder| builder.refresh_ahead(0.8)).await;
+    let calls = Calls::default();
+    cache.insert("a".to_owned(), 10).await.unwrap();
+    advance(s(80)).await;
+    let asked = keys(["a", "bb"]);
+    assert_eq!(values(cache.get_or_load_many(&asked, lengths(&calls)).await), [Some(10), Some(2)]);
+    settle().await;
+    assert_eq!(*calls.lock(), [asked.to_vec()]);
+    assert_eq!((cache.get("a").await, cache.stats().refreshes), (Some(1), 1));
 }
 
 #[tokio::test(start_paused = true)]

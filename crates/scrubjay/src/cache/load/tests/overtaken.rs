@@ -59,6 +59,38 @@ async fn a_removed_prefix_wins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_who_asked_before_a_clear_share_the_one_load() {
+    let (cache, source) = (cache().await, Source::closed(1));
+    let (first, second, ()) = tokio::join!(source.through(&cache), source.through(&cache), async {
+        settle().await;
+        cache.clear().await.unwrap();
+        source.let_go();
+    });
+    assert_eq!((first.unwrap(), second.unwrap(), source.asked()), (1, 1, 1));
+    assert_eq!((cache.get("a").await, cache.stats().revoked), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_keys_join_no_load_that_a_tag_may_concern() {
+    let (cache, old, new) = (cache().await, Source::closed(1), Source::open(2));
+    let before = tokio::spawn({
+        let (cache, old) = (cache.clone(), old.clone());
+        async move { cache.get_or_load("a", tagged(&old)).await.unwrap() }
+    });
+    settle().await;
+    cache.remove_by_tag("of a").await.unwrap();
+    let asked = ["a".to_owned()];
+    let fetching = new.clone();
+    let many = cache.get_or_load_many(&asked, |_| async move { fetching.fetch().await.map(|value| vec![value]) });
+    let (many, ()) = tokio::join!(many, async {
+        settle().await;
+        old.let_go();
+    });
+    assert!(matches!(many[..], [Ok(Some(2))]), "{many:?}");
+    assert_eq!((before.await.unwrap(), cache.get("a").await), (1, Some(2)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_tag_does_not_disturb_a_load() {
     let (cache, source) = (cache().await, Source::closed(1));
     let before = tokio::spawn({

@@ -150,6 +150,49 @@ async fn what_lies_in_the_tier_below_is_not_loaded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_stale_in_the_tier_below_serves_at_once_until_the_loader_says_otherwise() {
+    let below = crate::Compressed::bytes(1 << 20);
+    let memory = Memory::entries(1);
+    let cache = cache_with(|b| b.memory(memory).compressed(below).stale_while_revalidate(TTL)).await;
+    for (key, value) in [("a", 1), ("b", 2)] {
+        cache.insert(key.to_owned(), value).await.unwrap();
+    }
+    advance(TTL).await;
+    let unstored = |_| async {
+        later(s(1)).await;
+        Ok::<_, Down>(Loaded::value(3).not_stored())
+    };
+    assert_eq!(now(cache.get_or_load("a", unstored)).unwrap().unwrap(), 1, "nobody waits");
+    assert_eq!(cache.stats().refreshes, 1);
+    settle().await;
+    advance(s(1)).await;
+    let source = Source::open(4);
+    assert_eq!(source.through(&cache).await.unwrap(), 4, "the stale value is gone from below");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_load_pushes_out_of_memory_goes_to_the_tier_below() {
+    let below = crate::Compressed::bytes(1 << 20);
+    let cache = cache_with(|builder| builder.memory(Memory::entries(1)).compressed(below)).await;
+    let source = Source::open(1);
+    for key in ["a", "b"] {
+        cache.get_or_load(key, source.loader()).await.unwrap();
+    }
+    assert_eq!((cache.stats().memory.entries, cache.stats().compressed.unwrap().entries), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_fresh_by_now_is_not_refreshed() {
+    let (cache, source) = (cache_with(|builder| builder.refresh_ahead(0.8)).await, Source::open(1));
+    source.through(&cache).await.unwrap();
+    let hash = cache.shared.memory.hash("a");
+    assert!(cache.shared.lead_behind(hash, "a".to_owned()).is_none());
+    advance(s(80)).await;
+    assert!(cache.shared.lead_behind(hash, "a".to_owned()).is_some());
+    assert_eq!(cache.shared.leases.len(), 0, "the lease was dropped");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_has_expired_in_the_tier_below_serves_when_the_loader_fails_and_is_throttled_too() {
     let (cache, source) = (with_a_tier_below().await, Source::open(9));
     advance(TTL).await;
