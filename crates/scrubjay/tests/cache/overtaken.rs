@@ -58,9 +58,10 @@ async fn a_load_that_ends_while_it_is_cleared_is_not_stored() {
 type Act = Box<dyn FnMut(&str)>;
 
 thread_local! {
-    /// What happens in this thread when a removal by prefix looks at a key, and when a key becomes bytes.
+    /// What happens in this thread when a removal by prefix looks at a key, when a key becomes bytes, and when one is dropped.
     static ON_LOOK: RefCell<Option<Act>> = const { RefCell::new(None) };
     static ON_ENCODE: RefCell<Option<Act>> = const { RefCell::new(None) };
+    static ON_DROP: RefCell<Option<Act>> = const { RefCell::new(None) };
 }
 
 /// Runs the hook, which may cause the same again: that is not hooked.
@@ -84,11 +85,44 @@ impl Key for Watched {
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        run(&ON_DROP, &self.0);
+    }
+}
+
 impl AsRef<str> for Watched {
     fn as_ref(&self) -> &str {
         run(&ON_LOOK, &self.0);
         &self.0
     }
+}
+
+#[tokio::test]
+async fn a_clear_counts_in_every_tier_before_it_has_emptied_one() {
+    let builder = Cache::builder("clear").memory(Memory::entries(1)).compressed(Compressed::bytes(1 << 20));
+    let cache: Cache<Watched, u64> = builder.build().await.unwrap();
+    cache.insert_many((0..3).map(|n| (Watched(format!("{n}")), n))).await.unwrap();
+    let other = cache.clone();
+    let loading = tokio::spawn(async move {
+        let never = async |_| std::future::pending::<Result<u64, std::io::Error>>().await;
+        other.get_or_load(&Watched("loads".to_owned()), never).await
+    });
+    while cache.stats().waiting == 0 {
+        tokio::task::yield_now().await;
+    }
+    // The load is revoked after the stamp and before the tiers are emptied; the flight's key goes with it.
+    let (other, keys) = (cache.clone(), [0, 1, 2].map(|n| Watched(format!("{n}"))));
+    let seen: Arc<OnceLock<Vec<Option<u64>>>> = Arc::default();
+    let sees = Arc::clone(&seen);
+    ON_DROP.set(Some(Box::new(move |_| {
+        sees.get_or_init(|| keys.iter().map(|key| now(other.peek(key))).collect());
+    })));
+    cache.clear().await.unwrap();
+    let hook = ON_DROP.take();
+    assert_eq!(seen.get().unwrap(), &[None; 3]);
+    drop(hook);
+    loading.abort();
 }
 
 #[tokio::test]
