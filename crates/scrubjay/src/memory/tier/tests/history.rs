@@ -150,7 +150,7 @@ fn check<K: TestKey, V: TestValue>(capacity: u64, keys: u64, is_watched: bool) {
         }
         scope.spawn(move || history.upset(capacity, random(98)));
         let writers: Vec<_> =
-            (0..WRITERS).map(|w| scope.spawn(move || history.write(w, 20_000 * factor(), random(10 + w)))).collect();
+            (0..WRITERS).map(|w| scope.spawn(move || history.write(w, steps(20_000), random(10 + w)))).collect();
         let results: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
         results.into_iter().for_each(ends);
     });
@@ -185,7 +185,7 @@ fn colliding_keys_are_kept_apart() {
 #[test]
 fn no_upsert_is_lost() {
     let (tier, _) = tier::<u64, Tally>(4096, false);
-    let rounds = 5_000 * factor();
+    let rounds = steps(5_000);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {

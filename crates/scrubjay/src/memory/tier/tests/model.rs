@@ -349,7 +349,7 @@ fn is_past(deadline_ms: u64, now_ms: u64) -> bool {
 
 fn check<K: TestKey, V: TestValue>(config: Config) {
     let seed = Seed::new();
-    Model::<K, V>::new(config, seed.0).run(8000 * factor());
+    Model::<K, V>::new(config, seed.0).run(steps(8000));
 }
 
 #[test]
