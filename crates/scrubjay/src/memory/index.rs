@@ -27,6 +27,9 @@ use super::sync::{AtomicU32, AtomicU64, Ordering};
 /// Places in a bucket.
 pub(super) const PLACES: usize = 12;
 
+/// A bit for each place of a bucket.
+const ALL_PLACES: u32 = (1 << PLACES) - 1;
+
 /// The smallest tag: 0 is a free place.
 const TAG_MIN: u8 = 1;
 
@@ -51,7 +54,8 @@ pub(super) struct Table {
     buckets: Box<[Bucket]>,
 }
 
-/// The two parts of a hash that a table uses: `home` chooses the bucket, `tag` the place. `home` is what an entry keeps.
+/// The two parts of a hash that a table uses: `home` chooses the bucket, mostly by its higher bits, and `tag`, its lowest
+/// byte, the place. `home` is what an entry keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
     pub(super) home: u32,
@@ -62,7 +66,13 @@ impl Parts {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a hash is cut into parts")]
     pub(super) fn of(hash: u64) -> Parts {
-        Parts { home: hash as u32, tag: ((hash >> 32) as u8).max(TAG_MIN) }
+        Parts::of_home(hash as u32)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the lowest byte")]
+    pub(super) fn of_home(home: u32) -> Parts {
+        Parts { home, tag: (home as u8).max(TAG_MIN) }
     }
 }
 
@@ -90,18 +100,9 @@ impl Bucket {
         equal_bytes(self.tags.load(Ordering::Acquire), self.tags_more.load(Ordering::Acquire), tag)
     }
 
-    fn tag(&self, place: usize) -> u8 {
-        let all =
-            u128::from(self.tags.load(Ordering::Acquire)) | u128::from(self.tags_more.load(Ordering::Acquire)) << 64;
-        all.to_le_bytes()[place]
-    }
-
-    fn for_each(&self, mut f: impl FnMut(u8, u32)) {
-        for place in 0..PLACES {
-            let tag = self.tag(place);
-            if tag != 0 {
-                f(tag, self.slots[place].load(Ordering::Acquire));
-            }
+    fn for_each(&self, mut f: impl FnMut(u32)) {
+        for place in places(!self.matches(0) & ALL_PLACES) {
+            f(self.slots[place].load(Ordering::Acquire));
         }
     }
 
@@ -140,7 +141,7 @@ fn equal_bytes(first: u64, more: u32, byte: u8) -> u32 {
         let bytes = _mm_set_epi64x(i64::from(more), first as i64);
         _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)))
     };
-    equal as u32 & 0xfff
+    equal as u32 & ALL_PLACES
 }
 
 /// The same, eight bytes at a time.
@@ -159,7 +160,7 @@ fn equal_bytes_portably(first: u64, more: u32, byte: u8) -> u32 {
     };
     let pattern = LOW * u64::from(byte);
     let mask = zero_bytes(first ^ pattern) | zero_bytes(u64::from(more) ^ pattern) << 8;
-    (mask & 0xfff) as u32
+    mask as u32 & ALL_PLACES
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -185,7 +186,7 @@ impl Table {
         ((u64::from(home) * self.buckets.len() as u64) >> 32) as usize
     }
 
-    /// The home bucket, for whoever fetches it ahead.
+    /// The home bucket.
     #[inline]
     pub(super) fn bucket(&self, parts: Parts) -> &Bucket {
         &self.buckets[self.home(parts.home)]
@@ -223,19 +224,8 @@ impl Table {
 
     /// Where `slot` is, whose hash begins with `home`.
     pub(super) fn place_of(&self, home: u32, slot: u32) -> Option<Place> {
-        let mut bucket = self.home(home);
-        for _ in 0..self.buckets.len() {
-            let here = &self.buckets[bucket];
-            let holds = |place: &usize| here.slots[*place].load(Ordering::Relaxed) == slot && here.tag(*place) != 0;
-            if let Some(place) = (0..PLACES).find(holds) {
-                return Some(Place { bucket, place });
-            }
-            if here.passed.load(Ordering::Relaxed) == 0 {
-                return None;
-            }
-            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
-        }
-        None
+        let (place, ()) = self.find(Parts::of_home(home), |found| (found == slot).then_some(()))?;
+        Some(place)
     }
 
     /// Adds a slot; the caller keeps the number of entries below [`capacity`](Table::capacity). By the writer.
@@ -273,14 +263,14 @@ impl Table {
         const AHEAD: usize = 3;
         for (number, bucket) in self.buckets.iter().enumerate() {
             if let Some(ahead) = self.buckets.get(number + AHEAD) {
-                ahead.for_each(|_, slot| fetch(slot));
+                ahead.for_each(|slot| fetch(slot));
             }
-            bucket.for_each(|tag, slot| larger.insert(Parts { home: home_of(slot), tag }, slot));
+            bucket.for_each(|slot| larger.insert(Parts::of_home(home_of(slot)), slot));
         }
     }
 
-    /// Every tag and slot, in the order of the table.
-    pub(super) fn for_each(&self, mut f: impl FnMut(u8, u32)) {
+    /// Every slot, in the order of the table.
+    pub(super) fn for_each(&self, mut f: impl FnMut(u32)) {
         for bucket in &self.buckets {
             bucket.for_each(&mut f);
         }

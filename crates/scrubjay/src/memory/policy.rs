@@ -291,6 +291,20 @@ impl Policy {
         None
     }
 
+    /// A key with this hash will be inserted.
+    pub(crate) fn prepare_insert(&self, hash: u32) {
+        self.ghosts.prefetch(hash);
+    }
+
+    /// Begins to fetch what the next eviction will look at. Answers with the hash of the entry that probably goes then.
+    pub(crate) fn prepare_next(&self, entries: &impl Entries) -> Option<u32> {
+        let from_main = self.main.weight() > self.capacity.saturating_sub(self.small_target);
+        let next = if from_main { self.main.next() } else { self.small.next() }?;
+        let hash = entries.hash(next);
+        self.ghosts.prefetch(hash);
+        Some(hash)
+    }
+
     /// Moves the first entry of the main queue to its end.
     fn turn(&mut self, entries: &impl Entries, hits: u8) {
         if let Some(slot) = self.main.pop(entries) {

@@ -217,7 +217,7 @@ impl<K, V> Shard<K, V> {
 
     /// Shows every entry that is not expired. Holds memory back while it runs.
     pub(super) fn for_each(&self, around: &Surroundings, pinned: Pinned<'_>, mut f: impl FnMut(&K, &V)) {
-        self.table.load(pinned).for_each(|_, slot| {
+        self.table.load(pinned).for_each(|slot| {
             let slot = self.slots.slot(slot);
             if !around.clock.is_past(slot.deadline_ms()) {
                 // SAFETY: as in `find`: found in the published table under a pin that outlives the references.
@@ -244,7 +244,7 @@ impl<K, V> Drop for Shard<K, V> {
     fn drop(&mut self) {
         let mut slots = Vec::new();
         let writer = self.writer.get_mut();
-        writer.table.for_each(|_, slot| slots.push(slot));
+        writer.table.for_each(|slot| slots.push(slot));
         writer.limbo.drain_into(&mut slots);
         for slot in slots {
             // A `Drop` that panics harms only its own value.

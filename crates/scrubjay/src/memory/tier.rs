@@ -167,6 +167,12 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         }
     }
 
+    /// Begins to fetch what an insert of the key will look at first.
+    #[inline]
+    pub(crate) fn prepare_insert(&self, hash: u64) {
+        self.home(hash).fetch_bucket(grace::pin().pinned(), Parts::of(hash));
+    }
+
     /// Stores the entry, in place of the one that was there, and makes room.
     pub(crate) fn insert(&self, hash: u64, new: NewEntry<K, V>) -> Departed<'_, K, V> {
         let mut departed = Departed::new(self);

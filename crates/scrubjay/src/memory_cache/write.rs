@@ -31,8 +31,9 @@ where
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> Result<(), Error> {
         let shared = &*self.shared;
         shared.check_not_updating();
+        let hash = shared.tier.hash(&key);
+        shared.tier.prepare_insert(hash);
         let entry = shared.admission.admit(&key, &value, &options)?.entry(key, value);
-        let hash = shared.tier.hash(&entry.key);
         let departed = shared.insert(hash, entry);
         shared.settle(departed);
         Ok(())

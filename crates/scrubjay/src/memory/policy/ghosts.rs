@@ -1,7 +1,7 @@
 //! What is remembered of entries that were evicted: how they left and when, in 4 bytes each.
 //!
-//! A table of buckets, each a cache line of 16 words. A word holds a fingerprint (16 bits), a time (14 bits) and how
-//! the entry left (2 bits, 0 for an empty word). A new ghost displaces the oldest of its bucket, so the table forgets
+//! A table of buckets, each a cache line with room for 16. Of a ghost it holds a fingerprint (16 bits), and a stamp: a time
+//! (14 bits) and how the entry left (2 bits, 0 for an empty place). A new ghost displaces the oldest of its bucket, so the table forgets
 //! roughly in the order in which it learned, without a queue. Of 4,000 lookups of keys that were never here, one finds
 //! somebody else's ghost, which costs a wrong guess and nothing more.
 //!
@@ -12,15 +12,19 @@
 //! Times are in units of a power of two of the policy's clock, such that a table's life fits at least five times into
 //! the bits there are.
 
-/// Words per bucket.
+use crate::memory::slots::fetch;
+
+/// Places per bucket.
 const WAYS: usize = 16;
-/// The clock's bits that a word keeps.
+/// The clock's bits that a stamp keeps.
 const TIME: u32 = (1 << 14) - 1;
+/// The bits of a stamp that say how the entry left.
+const KIND: u16 = 3;
 /// A cache of fewer entries keeps as many ghosts as one of so many (1,024): its loops are as long as those of others.
 const LEAST: usize = 683;
 
 /// A ghost lives for about `1.5 * entries` ticks. The unit of time, as a power of two, for which five to ten such lives
-/// fit into the bits of a word.
+/// fit into the bits of a stamp.
 fn unit_for(entries: usize) -> u32 {
     (entries / 1024).max(1).ilog2()
 }
@@ -36,9 +40,50 @@ pub(super) enum Left {
     Main,
 }
 
+/// One cache line of the table. Fingerprints and stamps lie apart, so that all places are looked at together.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Bucket {
+    prints: [u16; WAYS],
+    stamps: [u16; WAYS],
+}
+
+const EMPTY: Bucket = Bucket { prints: [0; WAYS], stamps: [0; WAYS] };
+
+/// The places of a bucket that hold a value, a bit each.
+fn places_of(value: u16, lanes: &[u16; WAYS]) -> u32 {
+    (0..WAYS).fold(0, |mask, way| mask | u32::from(lanes[way] == value) << way)
+}
+
+impl Bucket {
+    fn find(&self, print: u16) -> Option<usize> {
+        let mut found = places_of(print, &self.prints);
+        while found != 0 {
+            let way = found.trailing_zeros() as usize;
+            if self.stamps[way] & KIND != 0 {
+                return Some(way);
+            }
+            found &= found - 1;
+        }
+        None
+    }
+
+    /// The place whose stamp is the oldest; an empty one is older than any.
+    fn oldest(&self, now: u16) -> usize {
+        // Loops that the compiler makes a few wide instructions of.
+        let mut ages = [0; WAYS];
+        let mut oldest = 0;
+        for (age, stamp) in ages.iter_mut().zip(self.stamps) {
+            *age = if stamp & KIND == 0 { u16::MAX } else { now.wrapping_sub(stamp) & !KIND };
+            oldest = oldest.max(*age);
+        }
+        places_of(oldest, &ages).trailing_zeros() as usize
+    }
+}
+
 /// The memory of evicted entries.
 pub(super) struct Ghosts {
-    words: Vec<[u32; WAYS]>,
+    buckets: Vec<Bucket>,
     /// The clock's ticks per unit of time, as a power of two.
     unit: u32,
     /// The number of entries for which the table was made.
@@ -47,96 +92,99 @@ pub(super) struct Ghosts {
 
 impl Ghosts {
     pub(super) fn new() -> Ghosts {
-        Ghosts { words: Vec::new(), unit: 0, entries: 0 }
+        Ghosts { buckets: Vec::new(), unit: 0, entries: 0 }
     }
 
     /// Whether there is a table yet: none is needed before the first eviction.
     pub(super) fn in_use(&self) -> bool {
-        !self.words.is_empty()
+        !self.buckets.is_empty()
+    }
+
+    /// The key will be put or taken soon.
+    pub(super) fn prefetch(&self, hash: u32) {
+        fetch(self.buckets.as_ptr().wrapping_add(self.address(hash).0));
     }
 
     /// Notes that a key left, with a time of the caller's choice, at most `now`.
     pub(super) fn put(&mut self, hash: u32, left: Left, time: u32, now: u32) {
-        if self.words.is_empty() {
-            return;
-        }
         let (bucket, print) = self.address(hash);
-        let (unit, words) = (self.unit, &mut self.words[bucket]);
-        // An empty word is older than any. Age and place in one number, so that the search needs no branches.
-        let mut oldest = 0;
-        for (way, &word) in (0u32..).zip(words.iter()) {
-            let age = if word == 0 { TIME + 1 } else { (now >> unit).wrapping_sub(word >> 2) & TIME };
-            oldest = oldest.max(age << 4 | way);
-        }
+        let (time, now) = (self.stamp(time), self.stamp(now));
+        let Some(bucket) = self.buckets.get_mut(bucket) else { return };
+        let way = bucket.oldest(now);
         let kind = match left {
             Left::Fresh => 1,
             Left::Once => 2,
             Left::Main => 3,
         };
-        words[oldest as usize & (WAYS - 1)] = print << 16 | (time >> unit & TIME) << 2 | kind;
+        bucket.prints[way] = print;
+        bucket.stamps[way] = time | kind;
     }
 
     /// Forgets a key and says how it left and how long ago its time was, rounded up.
     pub(super) fn take(&mut self, hash: u32, now: u32) -> Option<(Left, u32)> {
-        if self.words.is_empty() {
-            return None;
-        }
         let (bucket, print) = self.address(hash);
-        let mut found = None;
-        for (way, &word) in self.words[bucket].iter().enumerate() {
-            if word != 0 && word >> 16 == print {
-                found = Some(way);
-            }
-        }
-        let word = &mut self.words[bucket][found?];
-        let left = match *word & 3 {
+        let bucket = self.buckets.get_mut(bucket)?;
+        let way = bucket.find(print)?;
+        let stamp = std::mem::take(&mut bucket.stamps[way]);
+        let left = match stamp & KIND {
             1 => Left::Fresh,
             2 => Left::Once,
             _ => Left::Main,
         };
-        let units = (now >> self.unit).wrapping_sub(*word >> 2) & TIME;
-        *word = 0;
+        let units = self.age(stamp, now);
         Some((left, (units << self.unit) + (1 << self.unit) - 1))
     }
 
     /// Makes the table fit a number of resident entries.
     pub(super) fn fit(&mut self, entries: usize, now: u32) {
         let entries = entries.max(LEAST);
-        if self.words.is_empty() || (entries < self.entries / 2 && !self.words.len().is_multiple_of(2)) {
-            self.words = vec![[0; WAYS]; (entries + entries / 2).div_ceil(WAYS).next_multiple_of(16)];
+        if self.buckets.is_empty() || (entries < self.entries / 2 && !self.buckets.len().is_multiple_of(2)) {
+            self.buckets = vec![EMPTY; (entries + entries / 2).div_ceil(WAYS).next_multiple_of(16)];
             self.unit = unit_for(entries);
             self.entries = entries;
         } else if entries > self.entries + self.entries / 2 {
-            self.words = self.words.iter().flat_map(|&bucket| [bucket, bucket]).collect();
+            self.buckets = self.buckets.iter().flat_map(|&bucket| [bucket, bucket]).collect();
             self.entries *= 2;
             self.retime(unit_for(self.entries), now);
         } else if entries < self.entries / 2 {
-            self.words = self.words.chunks(2).map(|pair| self.youngest(pair, now)).collect();
+            self.buckets = self.buckets.chunks(2).map(|pair| self.youngest(pair, now)).collect();
             self.entries /= 2;
             self.retime(unit_for(self.entries), now);
         }
     }
 
-    fn youngest(&self, buckets: &[[u32; WAYS]], now: u32) -> [u32; WAYS] {
-        let mut words: Vec<u32> = buckets.iter().flatten().copied().filter(|word| word & 3 != 0).collect();
-        words.sort_unstable_by_key(|&word| self.age(word, now));
-        words.resize(WAYS, 0);
-        words.try_into().unwrap_or([0; WAYS])
+    fn youngest(&self, buckets: &[Bucket], now: u32) -> Bucket {
+        let all = buckets.iter().flat_map(|bucket| bucket.prints.into_iter().zip(bucket.stamps));
+        let mut ghosts: Vec<(u16, u16)> = all.filter(|(_, stamp)| stamp & KIND != 0).collect();
+        ghosts.sort_unstable_by_key(|(_, stamp)| self.age(*stamp, now));
+        let mut bucket = EMPTY;
+        for (way, (print, stamp)) in ghosts.into_iter().take(WAYS).enumerate() {
+            (bucket.prints[way], bucket.stamps[way]) = (print, stamp);
+        }
+        bucket
+    }
+
+    /// A time as a stamp has it.
+    #[allow(clippy::cast_possible_truncation, reason = "14 bits and two")]
+    fn stamp(&self, time: u32) -> u16 {
+        ((time >> self.unit & TIME) << 2) as u16
     }
 
     /// How many units ago the time of a ghost was.
-    fn age(&self, word: u32, now: u32) -> u32 {
-        (now >> self.unit).wrapping_sub(word >> 2) & TIME
+    fn age(&self, stamp: u16, now: u32) -> u32 {
+        (now >> self.unit).wrapping_sub(u32::from(stamp >> 2)) & TIME
     }
 
     /// Changes the unit of time.
     fn retime(&mut self, unit: u32, now: u32) {
-        for bucket in 0..self.words.len() {
+        let old = self.unit;
+        for bucket in 0..self.buckets.len() {
             for way in 0..WAYS {
-                let word = self.words[bucket][way];
-                let ticks = self.age(word, now) << self.unit;
-                let time = now.wrapping_sub(ticks) >> unit & TIME;
-                self.words[bucket][way] = word & !(TIME << 2) | time << 2;
+                let stamp = self.buckets[bucket].stamps[way];
+                let ticks = self.age(stamp, now) << old;
+                self.unit = unit;
+                self.buckets[bucket].stamps[way] = self.stamp(now.wrapping_sub(ticks)) | stamp & KIND;
+                self.unit = old;
             }
         }
         self.unit = unit;
@@ -144,19 +192,20 @@ impl Ghosts {
 
     /// Bucket and fingerprint of a key. The caller's shards may have used some of the hash's bits; mixing spreads
     /// what is left over all of them.
-    fn address(&self, hash: u32) -> (usize, u32) {
+    #[allow(clippy::cast_possible_truncation, reason = "a fingerprint is what is left of the hash")]
+    fn address(&self, hash: u32) -> (usize, u16) {
         let mut mixed = hash ^ hash >> 16;
         mixed = mixed.wrapping_mul(0x7feb_352d);
         mixed ^= mixed >> 15;
         mixed = mixed.wrapping_mul(0x846c_a68b);
         mixed ^= mixed >> 16;
-        let bucket = (u64::from(mixed) * self.words.len() as u64) >> 32;
-        (usize::try_from(bucket).expect("below the number of buckets"), mixed & 0xffff)
+        let bucket = (u64::from(mixed) * self.buckets.len() as u64) >> 32;
+        (bucket as usize, mixed as u16)
     }
 
     /// Bytes of memory that the table holds.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.words.capacity() * WAYS * 4
+        self.buckets.capacity() * size_of::<Bucket>()
     }
 }

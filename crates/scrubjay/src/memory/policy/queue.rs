@@ -86,6 +86,11 @@ impl Queue {
         None
     }
 
+    /// The first entry, unless a hole is before it.
+    pub(super) fn next(&self) -> Option<u32> {
+        self.ring.get(self.head).copied().filter(|slot| *slot != HOLE && self.span > 0)
+    }
+
     fn skip(&mut self) {
         self.head = self.place(1);
         self.span -= 1;

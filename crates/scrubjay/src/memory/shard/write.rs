@@ -6,7 +6,7 @@ use super::super::Reason;
 use super::super::departed::{Leave, Leaver, Leaves};
 use super::super::index::{Parts, Place, Table};
 use super::super::policy::{Entries, Policy};
-use super::super::slots::Label;
+use super::super::slots::{Label, fetch};
 use super::super::sync::MutexGuard;
 use super::super::tier::NewEntry;
 use super::super::wheel::Wheel;
@@ -33,6 +33,7 @@ impl<K, V> Shard<K, V> {
         K: Eq,
     {
         let mut writer = self.writer.lock();
+        writer.fetch_for_insert(&self.slots, parts.home, new.partition);
         let found = writer.table.find(parts, |slot| (*self.held(&writer, slot).0 == new.key).then_some(slot));
         let debt = self.store(&mut writer, around, parts, found, new, leaves);
         self.finish(writer, around);
@@ -147,7 +148,7 @@ impl<K, V> Shard<K, V> {
         for policy in &mut writer.policies {
             *policy = Policy::new(capacity);
         }
-        old.for_each(|_, slot| {
+        old.for_each(|slot| {
             self.count_out(&mut writer, around, slot);
             self.leave(&mut writer, around, slot, Reason::Removed, leaves);
         });
@@ -289,6 +290,9 @@ impl<K, V> Shard<K, V> {
             let Some(slot) = writer.policies[fullest].evict(&self.slots) else { break };
             self.unlink(writer, around, slot);
             self.leave(writer, around, slot, Reason::Evicted, leaves);
+            if let Some(home) = writer.policies[fullest].prepare_next(&self.slots) {
+                fetch(writer.table.bucket(Parts::of_home(home)));
+            }
         }
     }
 
@@ -333,6 +337,14 @@ impl Writer {
         slots.reserve(slot);
         self.untouched += 1;
         slot
+    }
+
+    /// Begins to fetch what an insert will look at later.
+    fn fetch_for_insert<K, V>(&self, slots: &super::Slots<K, V>, home: u32, partition: u16) {
+        self.policies[usize::from(partition)].prepare_insert(home);
+        if let Some(free) = self.free.last() {
+            slots.fetch(*free);
+        }
     }
 
     /// Takes capacity beyond the share for an entry that would fill more than a quarter of it, and says how much.
