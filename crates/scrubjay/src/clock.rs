@@ -76,6 +76,7 @@ impl Clock {
     }
 
     /// Whether `deadline_ms` is reached. 0 is never.
+    #[inline]
     pub(crate) fn is_past(&self, deadline_ms: u64) -> bool {
         deadline_ms != 0 && self.now_ms() >= deadline_ms
     }

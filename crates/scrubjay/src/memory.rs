@@ -8,6 +8,7 @@ mod departed;
 mod epochs;
 mod grace;
 mod index;
+mod lanes;
 #[cfg(all(test, feature = "__model"))]
 mod model;
 mod policy;

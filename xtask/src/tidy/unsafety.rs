@@ -7,7 +7,7 @@ use super::source::{Tree, code, has_word};
 const UNSAFE_FILES: &[&str] = &[
     "crates/keyspace/src/memory.rs",
     "crates/scrubjay/src/memory/grace.rs",
-    "crates/scrubjay/src/memory/index.rs",
+    "crates/scrubjay/src/memory/lanes.rs",
     "crates/scrubjay/src/memory/region.rs",
     "crates/scrubjay/src/memory/model/life.rs",
     "crates/scrubjay/src/memory/shard.rs",

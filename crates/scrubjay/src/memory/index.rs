@@ -17,11 +17,10 @@
 //! time (the shard's lock); readers at any time. A tag and its slot may be read from different moments: the reader compares
 //! the key.
 
-#![allow(unsafe_code, reason = "twelve tags compared at once; listed in xtask/src/tidy/unsafety.rs")]
-
 #[cfg(test)]
 mod tests;
 
+use super::lanes::equal_bytes;
 use super::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Places in a bucket.
@@ -130,42 +129,6 @@ fn places(mut mask: u32) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Which of twelve bytes are `byte`, a bit each.
-#[cfg(target_arch = "x86_64")]
-#[inline]
-#[allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "the processor's registers have no sign")]
-fn equal_bytes(first: u64, more: u32, byte: u8) -> u32 {
-    use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-    // SAFETY: all four are SSE2, which every x86_64 has.
-    let equal = unsafe {
-        let bytes = _mm_set_epi64x(i64::from(more), first as i64);
-        _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(byte as i8)))
-    };
-    equal as u32 & ALL_PLACES
-}
-
-/// The same, eight bytes at a time.
-#[cfg(any(not(target_arch = "x86_64"), test))]
-#[inline]
-#[cfg_attr(target_arch = "x86_64", allow(dead_code, reason = "for tests"))]
-fn equal_bytes_portably(first: u64, more: u32, byte: u8) -> u32 {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const LOW_7: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-    /// Multiplied by this, the lowest bits of eight bytes come together in the highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let zero_bytes = |word: u64| {
-        // No carry passes from byte to byte.
-        let nonzero = ((word & LOW_7) + LOW_7) | word | LOW_7;
-        (!nonzero >> 7).wrapping_mul(GATHER) >> 56
-    };
-    let pattern = LOW * u64::from(byte);
-    let mask = zero_bytes(first ^ pattern) | zero_bytes(u64::from(more) ^ pattern) << 8;
-    mask as u32 & ALL_PLACES
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-use equal_bytes_portably as equal_bytes;
-
 impl Table {
     pub(super) fn new(bucket_count: usize) -> Table {
         Table { buckets: (0..bucket_count.max(1)).map(|_| Bucket::default()).collect() }
@@ -263,7 +226,7 @@ impl Table {
         const AHEAD: usize = 3;
         for (number, bucket) in self.buckets.iter().enumerate() {
             if let Some(ahead) = self.buckets.get(number + AHEAD) {
-                ahead.for_each(|slot| fetch(slot));
+                ahead.for_each(&fetch);
             }
             bucket.for_each(|slot| larger.insert(Parts::of_home(home_of(slot)), slot));
         }

@@ -87,21 +87,27 @@ const PATIENCE: usize = 128;
 
 /// What the policy may know and write of an entry. The slots implement it. All calls happen under the shard's lock;
 /// `hits` races benignly with readers.
-pub(crate) trait Entries {
+pub(crate) trait Entry {
     /// Hits since the policy last set them, bumped by reads up to [`HITS_MAX`].
-    fn hits(&self, slot: u32) -> u8;
+    fn hits(&self) -> u8;
     /// Sets the hits.
-    fn set_hits(&self, slot: u32, hits: u8);
+    fn set_hits(&self, hits: u8);
     /// 32 bits of the key's hash, well mixed.
-    fn hash(&self, slot: u32) -> u32;
+    fn hash(&self) -> u32;
     /// What the entry takes of the capacity. **Invariant:** it does not change while the policy knows the slot.
-    fn weight(&self, slot: u32) -> u32;
+    fn weight(&self) -> u32;
     /// What a miss costs, 0 (ordinary) to 3; each class stands for twice the cost of the one below.
-    fn cost(&self, slot: u32) -> u8;
+    fn cost(&self) -> u8;
     /// Where the policy keeps the entry; the policy's to choose.
-    fn position(&self, slot: u32) -> u32;
+    fn position(&self) -> u32;
     /// Sets the position.
-    fn set_position(&self, slot: u32, position: u32);
+    fn set_position(&self, position: u32);
+}
+
+/// The entries by the slots that the policy keeps.
+pub(crate) trait Entries {
+    type Entry: Entry;
+    fn at(&self, slot: u32) -> &Self::Entry;
     /// The policy will look at the entry soon.
     fn prefetch(&self, _slot: u32) {}
 }
@@ -159,8 +165,9 @@ impl Policy {
     /// A new key has come, without hits. If that is too much weight, the caller evicts until it is not.
     pub(crate) fn insert(&mut self, entries: &impl Entries, slot: u32) {
         self.clock = self.clock.wrapping_add(1);
-        let full = self.weight() + u64::from(entries.weight(slot)) > self.capacity;
-        let absence = self.returned(entries.hash(slot));
+        let entry = entries.at(slot);
+        let full = self.weight() + u64::from(entry.weight()) > self.capacity;
+        let absence = self.returned(entry.hash());
         self.challenger = absence.filter(|_| full).map(|absence| (slot, absence));
         if absence.is_some() && !full {
             self.main.push(entries, slot, self.clock);
@@ -203,7 +210,7 @@ impl Policy {
     fn pass_on(&mut self, entries: &impl Entries) {
         let room = self.capacity.saturating_sub(self.small_target).saturating_sub(self.main.weight());
         if let Some(slot) = self.small.first()
-            && u64::from(entries.weight(slot)) <= room
+            && u64::from(entries.at(slot).weight()) <= room
         {
             self.small.pop(entries);
             self.main.push(entries, slot, self.clock);
@@ -213,7 +220,7 @@ impl Policy {
     /// An entry is gone, by the caller's wish or by time.
     pub(crate) fn remove(&mut self, entries: &impl Entries, slot: u32) {
         self.challenger = self.challenger.filter(|challenger| challenger.0 != slot);
-        self.queue_of(entries, slot).remove(entries, slot);
+        self.queue_of(entries.at(slot)).remove(entries, slot);
     }
 
     /// The value of a key has moved to another slot. The new one takes the old one's place; that counts as a hit.
@@ -223,12 +230,13 @@ impl Policy {
         {
             challenger.0 = new;
         }
-        entries.set_hits(new, (entries.hits(old) + 1).min(HITS_MAX));
-        self.queue_of(entries, old).replace(entries, old, new);
+        let (from, to) = (entries.at(old), entries.at(new));
+        to.set_hits((from.hits() + 1).min(HITS_MAX));
+        self.queue_of(from).replace(from, new, to);
     }
 
-    fn queue_of(&mut self, entries: &impl Entries, slot: u32) -> &mut Queue {
-        if entries.position(slot) & MAIN == 0 { &mut self.small } else { &mut self.main }
+    fn queue_of(&mut self, entry: &impl Entry) -> &mut Queue {
+        if entry.position() & MAIN == 0 { &mut self.small } else { &mut self.main }
     }
 
     /// Chooses an entry to go and forgets it but for its ghost. It may be the one that was inserted last. `None` if
@@ -262,7 +270,7 @@ impl Policy {
     fn main_must_give(&mut self, entries: &impl Entries) -> bool {
         let share = self.capacity.saturating_sub(self.small_target);
         let Some(first) = self.main.first() else { return false };
-        let exceeds = self.main.weight() >= share + u64::from(entries.weight(first));
+        let exceeds = self.main.weight() >= share + u64::from(entries.at(first).weight());
         self.small.len() == 0 || (exceeds && self.small.weight() <= self.small_target)
     }
 
@@ -272,9 +280,9 @@ impl Policy {
         let mut rate = f64::MAX;
         for _ in 0..TRIES {
             let holder = self.main.first()?;
-            let hits = entries.hits(holder).min(HITS_MAX);
+            let hits = entries.at(holder).hits().min(HITS_MAX);
             if hits == 0 {
-                let (worth, price) = (entries.cost(slot), entries.cost(holder));
+                let (worth, price) = (entries.at(slot).cost(), entries.at(holder).cost());
                 let bar = u64::from(absence) << price.saturating_sub(worth) >> worth.saturating_sub(price);
                 if u64::from(self.main.age_at_least(self.clock)) < bar {
                     return None;
@@ -282,7 +290,8 @@ impl Policy {
                 self.small.remove(entries, slot);
                 self.main.pop(entries);
                 self.main.push(entries, slot, self.clock);
-                return Some(self.lay(entries, holder, Left::Main, self.clock));
+                self.lay(entries.at(holder), Left::Main, self.clock);
+                return Some(holder);
             }
             rate = rate.min(f64::from(hits) / f64::from(self.main.age_at_most(self.clock).max(1)));
             self.turn(entries, hits - 1);
@@ -300,7 +309,7 @@ impl Policy {
     pub(crate) fn prepare_next(&self, entries: &impl Entries) -> Option<u32> {
         let from_main = self.main.weight() > self.capacity.saturating_sub(self.small_target);
         let next = if from_main { self.main.next() } else { self.small.next() }?;
-        let hash = entries.hash(next);
+        let hash = entries.at(next).hash();
         self.ghosts.prefetch(hash);
         Some(hash)
     }
@@ -308,7 +317,7 @@ impl Policy {
     /// Moves the first entry of the main queue to its end.
     fn turn(&mut self, entries: &impl Entries, hits: u8) {
         if let Some(slot) = self.main.pop(entries) {
-            entries.set_hits(slot, hits);
+            entries.at(slot).set_hits(hits);
             self.main.push(entries, slot, self.clock);
         }
     }
@@ -316,41 +325,45 @@ impl Policy {
     /// Evicts the first entry of the small queue or moves it elsewhere.
     fn evict_small(&mut self, entries: &impl Entries, patient: bool) -> Option<u32> {
         let first = self.small.first()?;
-        if self.small.weight() > self.small_target + u64::from(entries.weight(first)) {
+        if self.small.weight() > self.small_target + u64::from(entries.at(first).weight()) {
             // The small queue shrinks: the main queue takes what it can get.
             self.pass_on(entries);
         }
         self.small.first()?;
         let came = self.clock.wrapping_sub(self.small.age_at_most(self.clock));
         let slot = self.small.pop(entries)?;
-        let hits = entries.hits(slot).min(HITS_MAX);
+        let entry = entries.at(slot);
+        let hits = entry.hits().min(HITS_MAX);
         if hits >= self.balance.hits_to_promote(hits) && patient {
-            entries.set_hits(slot, 0);
+            entry.set_hits(0);
             self.main.push(entries, slot, self.clock);
             return None;
         }
-        if patient && self.spared_for_cost(entries, slot) {
+        if patient && self.spared_for_cost(entry) {
             self.small.push(entries, slot, self.clock);
             return None;
         }
-        Some(self.lay(entries, slot, if hits == 0 { Left::Fresh } else { Left::Once }, came))
+        self.lay(entry, if hits == 0 { Left::Fresh } else { Left::Once }, came);
+        Some(slot)
     }
 
     /// Evicts the first entry of the main queue or gives it another round.
     fn evict_main(&mut self, entries: &impl Entries, patient: bool) -> Option<u32> {
         let slot = self.main.first()?;
-        let hits = entries.hits(slot).min(HITS_MAX);
-        if patient && (hits > 0 || self.spared_for_cost(entries, slot)) {
+        let entry = entries.at(slot);
+        let hits = entry.hits().min(HITS_MAX);
+        if patient && (hits > 0 || self.spared_for_cost(entry)) {
             self.turn(entries, hits.saturating_sub(1));
             return None;
         }
         self.main.pop(entries);
-        Some(self.lay(entries, slot, Left::Main, self.clock))
+        self.lay(entry, Left::Main, self.clock);
+        Some(slot)
     }
 
     /// An entry of cost class `c` goes at one of `2^c` times that it is chosen.
-    fn spared_for_cost(&mut self, entries: &impl Entries, slot: u32) -> bool {
-        let cost = entries.cost(slot);
+    fn spared_for_cost(&mut self, entry: &impl Entry) -> bool {
+        let cost = entry.cost();
         if cost == 0 {
             return false;
         }
@@ -367,9 +380,8 @@ impl Policy {
     }
 
     /// Notes an eviction.
-    fn lay(&mut self, entries: &impl Entries, slot: u32, left: Left, time: u32) -> u32 {
-        self.ghosts.put(entries.hash(slot), left, time, self.clock);
+    fn lay(&mut self, entry: &impl Entry, left: Left, time: u32) {
+        self.ghosts.put(entry.hash(), left, time, self.clock);
         self.balance.evicted(left);
-        slot
     }
 }

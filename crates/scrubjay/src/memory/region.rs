@@ -1,15 +1,13 @@
 //! A stretch of addresses for the slots of a tier, reserved at once and given memory by the system as it is touched.
 //!
 //! With huge pages where they pay: looking up one of many entries then waits for memory, not for the page tables as well.
-//! A huge page takes 2 MiB when its first byte is touched, so only a region that will be filled asks for them.
+//! A huge page takes 2 MiB when its first byte is touched, so a region asks for them only if that much is little beside it.
 //! Where the system has no such call, or refuses, there is no region, and its users find memory elsewhere.
 
 #![allow(unsafe_code, reason = "memory from the system; listed in xtask/src/tidy/unsafety.rs")]
 
 use std::ptr::NonNull;
 
-/// Smaller regions leave so much of a huge page unused that it shows.
-const HUGE_LEN_MIN: usize = 8 * HUGE_PAGE;
 const HUGE_PAGE: usize = 2 << 20;
 const LINE: usize = 64;
 
@@ -26,10 +24,9 @@ unsafe impl Send for Region {}
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Reserves `len` bytes. `is_dense`: nearly all of them will be used.
-    pub(super) fn reserve(len: usize, is_dense: bool) -> Option<Region> {
-        let is_huge = is_dense && len >= HUGE_LEN_MIN;
-        system::map(len.max(LINE), is_huge).map(|(base, len)| Region { base, len })
+    /// Reserves `len` bytes, with huge pages if there would be `huge_min` of them.
+    pub(super) fn reserve(len: usize, huge_min: usize) -> Option<Region> {
+        system::map(len.max(LINE), len / HUGE_PAGE >= huge_min).map(|(base, len)| Region { base, len })
     }
 
     /// The address `offset` bytes behind the beginning, which is aligned to a cache line.

@@ -13,7 +13,7 @@ mod write;
 use super::departed::{Leave, Leaver};
 use super::grace::{Pinned, Published};
 use super::index::{First, Parts, Table};
-use super::policy::{Entries, Policy};
+use super::policy::{Entries, Entry, Policy};
 use super::slots::{Slot, Slots, fetch};
 use super::sync::Mutex;
 use super::wheel::Wheel;
@@ -163,7 +163,7 @@ impl<K, V> Shard<K, V> {
         Q: Eq + ?Sized,
     {
         let look = |slot| {
-            let slot = self.slots.slot(slot);
+            let slot = self.slots.at(slot);
             // SAFETY: the slot was in the published table while its reader was pinned, so it is written, and a grace period
             // that ends after this pin comes before it is freed. The references live no longer than the pin.
             let entry = unsafe { slot.entry() };
@@ -193,11 +193,10 @@ impl<K, V> Shard<K, V> {
 
     /// The entry of a leave: its holder owns the slot.
     pub(super) fn of_leave(&self, leave: &Leave) -> Leaver<'_, K, V> {
-        let slot = self.slots.slot(leave.slot);
+        let slot = self.slots.at(leave.slot);
         // SAFETY: a leave owns its slot from the moment it left the index until it is retired, which consumes it.
         let (key, value) = unsafe { slot.entry() };
-        let (deadline_ms, weight) = (slot.deadline_ms(), slot.weight());
-        let cost = self.slots.cost(leave.slot);
+        let (deadline_ms, weight, cost) = (slot.deadline_ms(), slot.weight(), slot.cost());
         Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight, cost }
     }
 
@@ -218,7 +217,7 @@ impl<K, V> Shard<K, V> {
     /// Shows every entry that is not expired. Holds memory back while it runs.
     pub(super) fn for_each(&self, around: &Surroundings, pinned: Pinned<'_>, mut f: impl FnMut(&K, &V)) {
         self.table.load(pinned).for_each(|slot| {
-            let slot = self.slots.slot(slot);
+            let slot = self.slots.at(slot);
             if !around.clock.is_past(slot.deadline_ms()) {
                 // SAFETY: as in `find`: found in the published table under a pin that outlives the references.
                 let (key, value) = unsafe { slot.entry() };

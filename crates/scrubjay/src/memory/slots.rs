@@ -11,13 +11,13 @@
 //! label: partition (16) | cost (8) | unused (8)
 //! ```
 //!
-//! **Invariants.** A slot is free (its entry is not there), or written. From [`Slots::write`] to [`Slots::free`] key and
+//! **Invariants.** A slot is free (its entry is not there), or written. From [`Slot::write`] to [`Slots::free`] key and
 //! value do not change, so any number of threads may look at them; who frees a slot knows that nobody does (a grace
 //! period has passed since it could last be found). Everything else of a slot is atomic and may be touched at any time.
 
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
-use super::policy::{Entries, HITS_MAX};
+use super::policy::{Entries, Entry, HITS_MAX};
 use super::region::Region;
 use super::sync::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
@@ -30,6 +30,10 @@ use std::sync::Arc;
 const FIRST_PAGE: u32 = 64;
 /// Pages at most: 2^31 slots.
 const PAGES: usize = 26;
+/// The near slots lie in huge pages if there are so many pages of them in all, where each shard will use all of its own.
+const HUGE_PAGES_DENSE: usize = 2;
+/// The same for each shard, where shards may use only a part.
+const HUGE_PAGES_EACH: usize = 32;
 /// Near slots at most, so that all numbers stay below 2^31.
 const NEAR_MAX: u32 = 1 << 30;
 
@@ -71,10 +75,6 @@ impl<K, V> Slot<K, V> {
     #[inline]
     pub(super) fn deadline_ms(&self) -> u64 {
         self.state().deadline_ms()
-    }
-
-    pub(super) fn weight(&self) -> u32 {
-        self.weight.load(Ordering::Relaxed)
     }
 
     /// Counts a hit, up to the cap: an entry that is read often is not written any more. `state` was read just now; two at
@@ -135,13 +135,15 @@ fn page_of(beyond: u32) -> (usize, usize) {
 }
 
 impl<K, V> Slots<K, V> {
-    /// The slots of `count` shards, the first `near` of each in one region.
+    /// The slots of `count` shards, the first `near` of each in one region. `is_dense`: nearly all of them will be used.
     pub(super) fn of_shards(count: usize, near: usize, is_dense: bool) -> impl Iterator<Item = Slots<K, V>> {
         // Each begins with a cache line.
         let part = near.saturating_mul(size_of::<Slot<K, V>>()).checked_next_multiple_of(64).unwrap_or(usize::MAX);
         let fits = u32::try_from(near).is_ok_and(|near| near < NEAR_MAX) && align_of::<Slot<K, V>>() <= 64;
         let wanted = part.checked_mul(count).filter(|_| fits);
-        let region = wanted.and_then(|len| Region::reserve(len, is_dense)).map(Arc::new);
+        // What is never used of a huge page: one in all, or one for each shard.
+        let huge_min = if is_dense { HUGE_PAGES_DENSE } else { HUGE_PAGES_EACH.saturating_mul(count) };
+        let region = wanted.and_then(|len| Region::reserve(len, huge_min)).map(Arc::new);
         (0..count).map(move |number| {
             let first = region.as_ref().map(|region| region.at(number * part).cast());
             Slots {
@@ -169,13 +171,7 @@ impl<K, V> Slots<K, V> {
         self.pages[page].store(memory.cast(), Ordering::Release);
     }
 
-    /// The slot of that number, which was reserved once.
-    #[inline]
-    pub(super) fn slot(&self, slot: u32) -> &Slot<K, V> {
-        self.near(slot).unwrap_or_else(|| self.beyond(slot - self.near))
-    }
-
-    /// The same if it is one of the near ones.
+    /// The slot of that number, which was reserved once, if it is one of the near ones.
     #[inline]
     pub(super) fn near(&self, slot: u32) -> Option<&Slot<K, V>> {
         if slot >= self.near {
@@ -199,18 +195,6 @@ impl<K, V> Slots<K, V> {
         unsafe { &*slot }
     }
 
-    /// Fills a free slot.
-    pub(super) fn write(&self, slot: u32, label: Label, key: K, value: V) {
-        let slot = self.slot(slot);
-        slot.state.store(label.deadline_ms << DEADLINE_SHIFT, Ordering::Relaxed);
-        slot.home.store(label.home, Ordering::Relaxed);
-        slot.weight.store(label.weight, Ordering::Relaxed);
-        slot.label.store(u32::from(label.partition) << 16 | u32::from(label.cost) << 8, Ordering::Relaxed);
-        let entry = slot.entry.get();
-        // SAFETY: the slot is free, so nobody looks at its entry, and the writer is alone (the shard's lock).
-        unsafe { entry.write(MaybeUninit::new((key, value))) };
-    }
-
     /// Drops key and value.
     ///
     /// # Safety
@@ -218,7 +202,7 @@ impl<K, V> Slots<K, V> {
     pub(super) unsafe fn free(&self, slot: u32) {
         if std::mem::needs_drop::<(K, V)>() {
             // SAFETY: nobody looks at the entry (the caller's promise).
-            let entry = unsafe { &mut *self.slot(slot).entry.get() };
+            let entry = unsafe { &mut *self.at(slot).entry.get() };
             // SAFETY: written, and dropped once (the caller's promise).
             unsafe { entry.assume_init_drop() };
         }
@@ -227,51 +211,88 @@ impl<K, V> Slots<K, V> {
     /// Asks the processor to fetch the beginning of a slot, key and value's first lines.
     #[inline]
     pub(super) fn fetch(&self, slot: u32) {
-        let slot: *const Slot<K, V> = self.slot(slot);
+        let slot: *const Slot<K, V> = self.at(slot);
         fetch(slot);
         if size_of::<Slot<K, V>>() > 64 {
             fetch(slot.cast::<u8>().wrapping_add(64));
         }
     }
+}
 
+impl<K, V> Slot<K, V> {
     /// The index in the partitions.
-    pub(super) fn partition(&self, slot: u32) -> usize {
-        (self.slot(slot).label.load(Ordering::Relaxed) >> 16) as usize
+    #[inline]
+    pub(super) fn partition(&self) -> usize {
+        (self.label.load(Ordering::Relaxed) >> 16) as usize
+    }
+
+    /// Fills the slot, which is free.
+    ///
+    /// # Safety
+    /// The slot is free, and nobody else fills it: the caller holds the shard's lock.
+    #[inline]
+    pub(super) unsafe fn write(&self, label: Label, key: K, value: V) {
+        self.state.store(label.deadline_ms << DEADLINE_SHIFT, Ordering::Relaxed);
+        self.home.store(label.home, Ordering::Relaxed);
+        self.weight.store(label.weight, Ordering::Relaxed);
+        self.label.store(u32::from(label.partition) << 16 | u32::from(label.cost) << 8, Ordering::Relaxed);
+        let entry = self.entry.get();
+        // SAFETY: the slot is free, so nobody looks at its entry, and the writer is alone (the caller's promise).
+        unsafe { entry.write(MaybeUninit::new((key, value))) };
+    }
+}
+
+impl<K, V> Entry for Slot<K, V> {
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "masked")]
+    fn hits(&self) -> u8 {
+        (self.state.load(Ordering::Relaxed) & HITS_MASK) as u8
+    }
+
+    #[inline]
+    fn set_hits(&self, hits: u8) {
+        self.state.store(self.state.load(Ordering::Relaxed) & !HITS_MASK | u64::from(hits), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn hash(&self) -> u32 {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "one byte of the label")]
+    fn cost(&self) -> u8 {
+        (self.label.load(Ordering::Relaxed) >> 8) as u8
+    }
+
+    #[inline]
+    fn position(&self) -> u32 {
+        self.position.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn set_position(&self, position: u32) {
+        self.position.store(position, Ordering::Relaxed);
     }
 }
 
 impl<K, V> Entries for Slots<K, V> {
-    #[allow(clippy::cast_possible_truncation, reason = "masked")]
-    fn hits(&self, slot: u32) -> u8 {
-        (self.slot(slot).state.load(Ordering::Relaxed) & HITS_MASK) as u8
+    type Entry = Slot<K, V>;
+
+    #[inline]
+    fn at(&self, slot: u32) -> &Slot<K, V> {
+        match self.near(slot) {
+            Some(slot) => slot,
+            None => self.beyond(slot - self.near),
+        }
     }
 
-    fn set_hits(&self, slot: u32, hits: u8) {
-        let state = &self.slot(slot).state;
-        state.store(state.load(Ordering::Relaxed) & !HITS_MASK | u64::from(hits), Ordering::Relaxed);
-    }
-
-    fn hash(&self, slot: u32) -> u32 {
-        self.slot(slot).home.load(Ordering::Relaxed)
-    }
-
-    fn weight(&self, slot: u32) -> u32 {
-        self.slot(slot).weight.load(Ordering::Relaxed)
-    }
-
-    #[allow(clippy::cast_possible_truncation, reason = "one byte of the label")]
-    fn cost(&self, slot: u32) -> u8 {
-        (self.slot(slot).label.load(Ordering::Relaxed) >> 8) as u8
-    }
-
-    fn position(&self, slot: u32) -> u32 {
-        self.slot(slot).position.load(Ordering::Relaxed)
-    }
-
-    fn set_position(&self, slot: u32, position: u32) {
-        self.slot(slot).position.store(position, Ordering::Relaxed);
-    }
-
+    #[inline]
     fn prefetch(&self, slot: u32) {
         self.fetch(slot);
     }

@@ -23,7 +23,7 @@ const SHARD_BYTES_MIN: u64 = 512 << 10;
 const SHARDS_MAX: u64 = 1024;
 
 /// Slots of entries that have left a shard and may still be read, in the worst of ordinary times.
-const LIMBO_SLOTS: usize = 4096;
+const LIMBO_SLOTS: usize = 512;
 
 /// How many keys `get_many` looks ahead at once: the processor has about 24 fetches under way.
 const GROUP: usize = 16;
@@ -179,8 +179,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         let partition = new.partition;
         let shard = self.home(hash);
         let debt = shard.insert(&self.around, Parts::of(hash), new, &mut departed.leaves);
-        self.repay(shard, debt, &mut departed);
-        self.keep_quota(partition, &mut departed);
+        self.balance(shard, debt, partition, &mut departed);
         departed
     }
 
@@ -200,8 +199,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         let mut departed = Departed::new(self);
         let shard = self.home(hash);
         let (partition, debt) = shard.upsert(&self.around, Parts::of(hash), key, make, &mut departed.leaves)?;
-        self.repay(shard, debt, &mut departed);
-        self.keep_quota(partition, &mut departed);
+        self.balance(shard, debt, partition, &mut departed);
         Some(departed)
     }
 
@@ -282,7 +280,19 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         &self.shards[(hash >> 40) as usize & self.shard_mask]
     }
 
+    /// Restores the bounds that the shard by itself does not keep.
+    #[inline]
+    fn balance(&self, shard: &Shard<K, V>, debt: u64, partition: u16, departed: &mut Departed<'_, K, V>) {
+        if debt > 0 {
+            self.repay(shard, debt, departed);
+        }
+        if partition > 0 {
+            self.keep_quota(usize::from(partition), departed);
+        }
+    }
+
     /// The other shards lend what one took beyond its share; what they do not have it gives back.
+    #[cold]
     fn repay(&self, shard: &Shard<K, V>, mut debt: u64, departed: &mut Departed<'_, K, V>) {
         let count = self.shards.len();
         for step in 1..=count {
@@ -296,10 +306,9 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     }
 
     /// Evicts entries of a partition, of one shard after another, until it is within its quota.
-    fn keep_quota(&self, partition: u16, departed: &mut Departed<'_, K, V>) {
-        let partition = usize::from(partition);
+    fn keep_quota(&self, partition: usize, departed: &mut Departed<'_, K, V>) {
         let mut empty = 0;
-        while partition > 0 && self.around.partitions[partition].is_over() && empty < self.shards.len() {
+        while self.around.partitions[partition].is_over() && empty < self.shards.len() {
             let number = self.cursor.fetch_add(1, Ordering::Relaxed) as usize & self.shard_mask;
             let found = self.shards[number].evict_of(&self.around, partition, &mut departed.leaves);
             empty = if found { 0 } else { empty + 1 };

@@ -59,12 +59,15 @@ impl<K, V> Admission<K, V> {
     ///
     /// # Errors
     /// `Invalid`: what of it is beyond which limit.
+    #[inline]
     pub(super) fn admit(&self, key: &K, value: &V, options: &EntryOptions) -> Result<Terms, Error> {
         if let Some(tag) = options.tags.first() {
             return Err(Error::invalid(format!("tags has {tag:?}, must be empty: a MemoryCache keeps no tags")));
         }
-        let (partition, quota) =
-            limits::partition(self.partitioner.as_ref().and_then(|name_of| name_of(key)), &self.partitions)?;
+        let (partition, quota) = match &self.partitioner {
+            Some(name_of) => limits::partition(name_of(key), &self.partitions)?,
+            None => (0, None),
+        };
         let capacity = self.capacity.load(Ordering::Relaxed);
         let limit = quota.map_or(capacity, |quota| quota.min(capacity));
         let weight = match (options.weight, &self.weigher) {

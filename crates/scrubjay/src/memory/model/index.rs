@@ -7,7 +7,7 @@ use loom::thread;
 use std::sync::Arc;
 
 /// All with the same tag, in the first bucket.
-const PARTS: Parts = Parts { home: 0, tag: 7 };
+const PARTS: Parts = Parts { home: 0, tag: 1 };
 /// The slot that is asked for.
 const WANTED: u32 = 100;
 

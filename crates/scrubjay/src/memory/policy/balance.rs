@@ -135,6 +135,7 @@ impl Balance {
     }
 
     /// An entry was inserted into a full cache. True if a period ended and the share may have changed.
+    #[inline]
     pub(super) fn tick(&mut self, entries: usize) -> bool {
         self.wait = self.wait.saturating_sub(1);
         if self.wait > 0 {
@@ -145,6 +146,7 @@ impl Balance {
         true
     }
 
+    #[cold]
     fn weigh(&mut self) {
         let returns = |tally: &Tally| (tally.later + 0.5) / (tally.left + 1.0);
         self.once_is_enough = returns(&self.once) > WORTH * returns(&self.main);

@@ -12,13 +12,12 @@
 //! Times are in units of a power of two of the policy's clock, such that a table's life fits at least five times into
 //! the bits there are.
 
+use crate::memory::lanes::{LANES as WAYS, Lanes, equal, oldest};
 use crate::memory::slots::fetch;
 
-/// Places per bucket.
-const WAYS: usize = 16;
 /// The clock's bits that a stamp keeps.
 const TIME: u32 = (1 << 14) - 1;
-/// The bits of a stamp that say how the entry left.
+/// The bits of a stamp that say how the entry left, not 0 for any.
 const KIND: u16 = 3;
 /// A cache of fewer entries keeps as many ghosts as one of so many (1,024): its loops are as long as those of others.
 const LEAST: usize = 683;
@@ -44,20 +43,15 @@ pub(super) enum Left {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct Bucket {
-    prints: [u16; WAYS],
-    stamps: [u16; WAYS],
+    prints: Lanes,
+    stamps: Lanes,
 }
 
 const EMPTY: Bucket = Bucket { prints: [0; WAYS], stamps: [0; WAYS] };
 
-/// The places of a bucket that hold a value, a bit each.
-fn places_of(value: u16, lanes: &[u16; WAYS]) -> u32 {
-    (0..WAYS).fold(0, |mask, way| mask | u32::from(lanes[way] == value) << way)
-}
-
 impl Bucket {
     fn find(&self, print: u16) -> Option<usize> {
-        let mut found = places_of(print, &self.prints);
+        let mut found = equal(&self.prints, print);
         while found != 0 {
             let way = found.trailing_zeros() as usize;
             if self.stamps[way] & KIND != 0 {
@@ -66,18 +60,6 @@ impl Bucket {
             found &= found - 1;
         }
         None
-    }
-
-    /// The place whose stamp is the oldest; an empty one is older than any.
-    fn oldest(&self, now: u16) -> usize {
-        // Loops that the compiler makes a few wide instructions of.
-        let mut ages = [0; WAYS];
-        let mut oldest = 0;
-        for (age, stamp) in ages.iter_mut().zip(self.stamps) {
-            *age = if stamp & KIND == 0 { u16::MAX } else { now.wrapping_sub(stamp) & !KIND };
-            oldest = oldest.max(*age);
-        }
-        places_of(oldest, &ages).trailing_zeros() as usize
     }
 }
 
@@ -110,7 +92,7 @@ impl Ghosts {
         let (bucket, print) = self.address(hash);
         let (time, now) = (self.stamp(time), self.stamp(now));
         let Some(bucket) = self.buckets.get_mut(bucket) else { return };
-        let way = bucket.oldest(now);
+        let way = oldest(&bucket.stamps, now);
         let kind = match left {
             Left::Fresh => 1,
             Left::Once => 2,

@@ -8,7 +8,7 @@
 //! entry would cost as much as the ring itself. What is asked is never "when" but "since then at least" and "at most",
 //! so the two estimates err on the side that their names say.
 
-use super::Entries;
+use super::{Entries, Entry};
 
 /// A place without an entry.
 const HOLE: u32 = u32::MAX;
@@ -19,7 +19,7 @@ const COARSE: u32 = 3;
 
 /// Slots in the order in which they joined.
 pub(super) struct Queue {
-    /// **Invariant:** entry `s` of this queue lies at `ring[entries.position(s) & !mark]`.
+    /// **Invariant:** entry `s` of this queue lies at `ring[entries.at(s).position() & !mark]`.
     ring: Vec<u32>,
     /// The clock when the first place of each block was last taken.
     stamps: Vec<u32>,
@@ -66,12 +66,14 @@ impl Queue {
         self.ring[place] = slot;
         self.span += 1;
         self.len += 1;
-        self.weight += u64::from(entries.weight(slot));
-        self.settle(entries, slot, place);
+        let entry = entries.at(slot);
+        self.weight += u64::from(entry.weight());
+        self.settle(entry, place);
     }
 
-    fn settle(&self, entries: &impl Entries, slot: u32, place: usize) {
-        entries.set_position(slot, self.mark | u32::try_from(place).expect("rings are shorter than 2^31"));
+    #[allow(clippy::cast_possible_truncation, reason = "rings are shorter than 2^31")]
+    fn settle(&self, entry: &impl Entry, place: usize) {
+        entry.set_position(self.mark | place as u32);
     }
 
     /// The first entry.
@@ -101,7 +103,7 @@ impl Queue {
         let slot = self.first()?;
         self.skip();
         self.len -= 1;
-        self.weight -= u64::from(entries.weight(slot));
+        self.weight -= u64::from(entries.at(slot).weight());
         if self.span > 4 {
             let ahead = self.ring[self.place(3)];
             if ahead != HOLE {
@@ -113,10 +115,12 @@ impl Queue {
 
     /// Takes an entry out of wherever it lies.
     pub(super) fn remove(&mut self, entries: &impl Entries, slot: u32) {
-        let place = self.place_of(entries, slot);
+        let entry = entries.at(slot);
+        let place = self.place_of(entry);
+        debug_assert_eq!(self.ring[place], slot, "the position of an entry names another");
         self.ring[place] = HOLE;
         self.len -= 1;
-        self.weight -= u64::from(entries.weight(slot));
+        self.weight -= u64::from(entry.weight());
         if place == self.place(self.span - 1) {
             self.span -= 1;
         }
@@ -125,19 +129,17 @@ impl Queue {
         }
     }
 
-    /// Puts `new` where `old` lies.
-    pub(super) fn replace(&mut self, entries: &impl Entries, old: u32, new: u32) {
-        let place = self.place_of(entries, old);
+    /// Puts the slot `new`, of the entry `to`, where `from` lies.
+    pub(super) fn replace<E: Entry>(&mut self, from: &E, new: u32, to: &E) {
+        let place = self.place_of(from);
         self.ring[place] = new;
-        self.weight -= u64::from(entries.weight(old));
-        self.weight += u64::from(entries.weight(new));
-        self.settle(entries, new, place);
+        self.weight -= u64::from(from.weight());
+        self.weight += u64::from(to.weight());
+        self.settle(to, place);
     }
 
-    fn place_of(&self, entries: &impl Entries, slot: u32) -> usize {
-        let place = (entries.position(slot) & !self.mark) as usize;
-        debug_assert_eq!(self.ring[place], slot, "the position of an entry names another");
-        place
+    fn place_of(&self, entry: &impl Entry) -> usize {
+        (entry.position() & !self.mark) as usize
     }
 
     /// For how long the first entry has been here at least.
@@ -155,6 +157,7 @@ impl Queue {
         if self.span == 0 { 0 } else { now.wrapping_sub(self.stamps[self.head >> self.block]) }
     }
 
+    #[cold]
     fn make_room(&mut self, entries: &impl Entries) {
         if self.span >= 64 && self.len < self.span - self.span / 4 {
             self.compact(entries);
@@ -201,7 +204,7 @@ impl Queue {
                 }
                 self.ring[place] = slot;
                 self.ring[from] = HOLE;
-                self.settle(entries, slot, place);
+                self.settle(entries.at(slot), place);
             }
             to += 1;
         }

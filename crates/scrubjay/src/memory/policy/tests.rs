@@ -1,7 +1,7 @@
 //! The policy against a model of what its queues must hold, and against the access patterns that break others.
 
 use super::ghosts::{Ghosts, Left};
-use super::{Entries, HITS_MAX, MAIN, Policy};
+use super::{Entries, Entry, HITS_MAX, MAIN, Policy};
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
@@ -16,33 +16,35 @@ struct Slot {
 
 struct Slots(Vec<Slot>);
 
-impl Slots {
-    fn at(&self, slot: u32) -> &Slot {
-        &self.0[slot as usize]
+impl Entry for Slot {
+    fn hits(&self) -> u8 {
+        self.hits.get()
+    }
+    fn set_hits(&self, hits: u8) {
+        self.hits.set(hits);
+    }
+    fn hash(&self) -> u32 {
+        self.hash.get()
+    }
+    fn weight(&self) -> u32 {
+        self.weight.get()
+    }
+    fn cost(&self) -> u8 {
+        self.cost.get()
+    }
+    fn position(&self) -> u32 {
+        self.position.get()
+    }
+    fn set_position(&self, position: u32) {
+        self.position.set(position);
     }
 }
 
 impl Entries for Slots {
-    fn hits(&self, slot: u32) -> u8 {
-        self.at(slot).hits.get()
-    }
-    fn set_hits(&self, slot: u32, hits: u8) {
-        self.at(slot).hits.set(hits);
-    }
-    fn hash(&self, slot: u32) -> u32 {
-        self.at(slot).hash.get()
-    }
-    fn weight(&self, slot: u32) -> u32 {
-        self.at(slot).weight.get()
-    }
-    fn cost(&self, slot: u32) -> u8 {
-        self.at(slot).cost.get()
-    }
-    fn position(&self, slot: u32) -> u32 {
-        self.at(slot).position.get()
-    }
-    fn set_position(&self, slot: u32, position: u32) {
-        self.at(slot).position.set(position);
+    type Entry = Slot;
+
+    fn at(&self, slot: u32) -> &Slot {
+        &self.0[slot as usize]
     }
 }
 
@@ -135,9 +137,9 @@ impl Cache {
     fn check(&self) {
         let small = self.policy.small.slots();
         let main = self.policy.main.slots();
-        assert!(small.iter().all(|&slot| self.slots.position(slot) & MAIN == 0));
-        assert!(main.iter().all(|&slot| self.slots.position(slot) & MAIN != 0));
-        let weigh = |slots: &[u32]| slots.iter().map(|&slot| u64::from(self.slots.weight(slot))).sum::<u64>();
+        assert!(small.iter().all(|&slot| self.slots.at(slot).position() & MAIN == 0));
+        assert!(main.iter().all(|&slot| self.slots.at(slot).position() & MAIN != 0));
+        let weigh = |slots: &[u32]| slots.iter().map(|&slot| u64::from(self.slots.at(slot).weight())).sum::<u64>();
         assert_eq!(weigh(&small), self.policy.small.weight());
         assert_eq!(weigh(&main), self.policy.main.weight());
         let all: HashSet<u32> = small.iter().chain(&main).copied().collect();
@@ -289,11 +291,11 @@ fn a_replaced_entry_keeps_its_place_and_gains_a_hit() {
         cache.read(key, 1, 0);
     }
     let old = cache.resident[&3];
-    let position = cache.slots.position(old);
+    let position = cache.slots.at(old).position();
     cache.update(3, 2);
     let new = cache.resident[&3];
     assert_ne!(new, old);
-    assert_eq!((cache.slots.position(new), cache.slots.hits(new)), (position, 1));
+    assert_eq!((cache.slots.at(new).position(), cache.slots.at(new).hits()), (position, 1));
     assert_eq!(cache.policy.weight(), 6);
     cache.check();
 }

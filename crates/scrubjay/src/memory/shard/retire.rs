@@ -8,7 +8,7 @@
 use super::super::departed::Leave;
 use super::super::grace::Grace;
 use super::super::index::Table;
-use super::super::policy::Entries;
+use super::super::policy::{Entries, Entry};
 use super::{Shard, Surroundings, Writer};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -76,7 +76,7 @@ impl<K, V> Shard<K, V> {
     pub(in super::super) fn retire(&self, around: &Surroundings, leaves: &[Leave]) {
         let mut writer = self.writer.lock();
         for leave in leaves {
-            writer.retire(leave.slot, self.slots.weight(leave.slot));
+            writer.retire(leave.slot, self.slots.at(leave.slot).weight());
         }
         let is_due = writer.is_settling_due(around);
         drop(writer);

@@ -5,8 +5,8 @@
 use super::super::Reason;
 use super::super::departed::{Leave, Leaver, Leaves};
 use super::super::index::{Parts, Place, Table};
-use super::super::policy::{Entries, Policy};
-use super::super::slots::{Label, fetch};
+use super::super::policy::{Entries, Entry, Policy};
+use super::super::slots::{Label, Slot, fetch};
 use super::super::sync::MutexGuard;
 use super::super::tier::NewEntry;
 use super::super::wheel::Wheel;
@@ -56,11 +56,11 @@ impl<K, V> Shard<K, V> {
     {
         let mut writer = self.writer.lock();
         let found = writer.table.find(parts, |slot| (self.held(&writer, slot).0.borrow() == key).then_some(slot));
-        let live = found.filter(|(_, slot)| !around.clock.is_past(self.slots.slot(*slot).deadline_ms()));
+        let live = found.filter(|(_, slot)| !around.clock.is_past(self.slots.at(*slot).deadline_ms()));
         let old = live.map(|(_, slot)| {
             let (key, value) = self.held(&writer, slot);
-            let (deadline_ms, weight) = (self.slots.slot(slot).deadline_ms(), self.slots.weight(slot));
-            let cost = self.slots.cost(slot);
+            let slot = self.slots.at(slot);
+            let (deadline_ms, weight, cost) = (slot.deadline_ms(), slot.weight(), slot.cost());
             Leaver { key, value, reason: Reason::Replaced, epoch: 0, deadline_ms, weight, cost }
         });
         let new = make(old)?;
@@ -74,7 +74,7 @@ impl<K, V> Shard<K, V> {
     #[allow(clippy::inline_always, reason = "moves an entry: 9 ns less for one of 100 bytes")]
     fn store(
         &self,
-        writer: &mut MutexGuard<'_, Writer>,
+        writer: &mut Writer,
         around: &Surroundings,
         parts: Parts,
         found: Option<(Place, u32)>,
@@ -84,18 +84,24 @@ impl<K, V> Shard<K, V> {
         let NewEntry { key, value, weight, deadline_ms, cost, partition } = new;
         let debt = writer.overdraw(around, u64::from(weight));
         let slot = writer.take_slot(&self.slots);
-        self.slots.write(slot, Label { home: parts.home, weight, deadline_ms, partition, cost }, key, value);
+        let entry = self.slots.at(slot);
+        // SAFETY: the slot was on the free list or never used, and the lock is held.
+        unsafe { entry.write(Label { home: parts.home, weight, deadline_ms, partition, cost }, key, value) };
         match found {
             Some((place, old)) => {
-                let is_expired = around.clock.is_past(self.slots.slot(old).deadline_ms());
+                let gone = self.slots.at(old);
+                let is_expired = around.clock.is_past(gone.deadline_ms());
                 let reason = if is_expired { Reason::Expired } else { Reason::Replaced };
-                self.replace(writer, around, place, old, slot);
-                self.leave(writer, around, old, reason, leaves);
+                self.replace(writer, place, old, slot);
+                Self::count_out(writer, around, old, gone);
+                self.leave(writer, around, old, gone, reason, leaves);
             }
-            None => self.add(writer, parts, slot),
+            None => self.add(writer, parts, slot, usize::from(partition)),
         }
-        self.count_in(writer, around, slot);
-        self.expire_some(writer, around, EXPIRED_PER_WRITE, leaves);
+        Self::count_in(writer, around, slot, entry);
+        if writer.wheel.is_some() {
+            self.expire_some(writer, around, EXPIRED_PER_WRITE, leaves);
+        }
         self.make_room(writer, around, leaves);
         debt
     }
@@ -116,12 +122,13 @@ impl<K, V> Shard<K, V> {
         let mut writer = self.writer.lock();
         let (place, slot) =
             writer.table.find(parts, |slot| (self.held(&writer, slot).0.borrow() == key).then_some(slot))?;
-        if around.clock.is_past(self.slots.slot(slot).deadline_ms()) || !is_wanted(self.held(&writer, slot).1) {
+        if around.clock.is_past(self.slots.at(slot).deadline_ms()) || !is_wanted(self.held(&writer, slot).1) {
             return None;
         }
-        writer.policies[self.slots.partition(slot)].remove(&self.slots, slot);
+        let entry = self.slots.at(slot);
+        writer.policies[entry.partition()].remove(&self.slots, slot);
         writer.table.remove(parts.home, place);
-        self.count_out(&mut writer, around, slot);
+        Self::count_out(&mut writer, around, slot, entry);
         writer.departed[reason as usize] += 1;
         Some(Leave { slot, reason, epoch: around.epoch(parts.home), shard: self.number })
     }
@@ -149,8 +156,9 @@ impl<K, V> Shard<K, V> {
             *policy = Policy::new(capacity);
         }
         old.for_each(|slot| {
-            self.count_out(&mut writer, around, slot);
-            self.leave(&mut writer, around, slot, Reason::Removed, leaves);
+            let entry = self.slots.at(slot);
+            Self::count_out(&mut writer, around, slot, entry);
+            self.leave(&mut writer, around, slot, entry, Reason::Removed, leaves);
         });
         writer.limbo.push_table(old);
         self.finish(writer, around);
@@ -178,82 +186,83 @@ impl<K, V> Shard<K, V> {
         let mut writer = self.writer.lock();
         let victim = writer.policies[partition].evict(&self.slots);
         if let Some(slot) = victim {
-            self.unlink(&mut writer, around, slot);
-            self.leave(&mut writer, around, slot, Reason::OverQuota, leaves);
+            self.let_go(&mut writer, around, slot, Reason::OverQuota, leaves);
         }
         self.finish(writer, around);
         victim.is_some()
     }
 
-    fn resize(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
+    fn resize(&self, writer: &mut Writer, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
         writer.capacity = capacity;
         writer.tell_policies();
         self.make_room(writer, around, leaves);
     }
 
     /// The entry of a slot that is in the index.
-    fn held<'a>(&'a self, _writer: &'a MutexGuard<'_, Writer>, slot: u32) -> (&'a K, &'a V) {
+    fn held<'a>(&'a self, _writer: &'a Writer, slot: u32) -> (&'a K, &'a V) {
         // SAFETY: the slot is in the index and the shard's lock is held, without which it cannot leave; the references
         // live no longer than the borrow of the guard.
-        unsafe { self.slots.slot(slot).entry() }
+        unsafe { self.slots.at(slot).entry() }
     }
 
     /// A new key's slot joins index and policy.
-    fn add(&self, writer: &mut MutexGuard<'_, Writer>, parts: Parts, slot: u32) {
+    fn add(&self, writer: &mut Writer, parts: Parts, slot: u32, partition: usize) {
         if writer.len >= writer.table.capacity() {
             self.grow(writer);
         }
         writer.table.insert(parts, slot);
-        let partition = self.slots.partition(slot);
         writer.policies[partition].insert(&self.slots, slot);
     }
 
     /// `new` takes the place of `old`, with the same key.
-    fn replace(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, place: Place, old: u32, new: u32) {
+    fn replace(&self, writer: &mut Writer, place: Place, old: u32, new: u32) {
         writer.table.replace(place, new);
-        let (from, to) = (self.slots.partition(old), self.slots.partition(new));
+        let (from, to) = (self.slots.at(old).partition(), self.slots.at(new).partition());
         if from == to {
             writer.policies[from].replace(&self.slots, old, new);
         } else {
             writer.policies[from].remove(&self.slots, old);
             writer.policies[to].insert(&self.slots, new);
         }
-        self.count_out(writer, around, old);
     }
 
-    fn grow(&self, writer: &mut MutexGuard<'_, Writer>) {
+    #[cold]
+    #[inline(never)]
+    fn grow(&self, writer: &mut Writer) {
         let buckets = writer.table.bucket_count();
         let larger = Table::new(if buckets < 64 { buckets * 2 } else { buckets + buckets / 3 });
-        writer.table.copy_to(&larger, |slot| self.slots.hash(slot), |slot| self.slots.fetch(slot));
+        writer.table.copy_to(&larger, |slot| self.slots.at(slot).hash(), |slot| self.slots.fetch(slot));
         let old = self.publish(writer, larger);
         writer.limbo.push_table(old);
     }
 
     /// Readers see `table` from now on. Returns the one before, which goes to limbo.
-    fn publish(&self, writer: &mut MutexGuard<'_, Writer>, table: Table) -> Arc<Table> {
+    fn publish(&self, writer: &mut Writer, table: Table) -> Arc<Table> {
         let table = Arc::new(table);
         writer.table = Arc::clone(&table);
         self.table.replace(table)
     }
 
     /// Takes out of the index what the policy has already let go.
-    fn unlink(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
-        let home = self.slots.hash(slot);
+    fn let_go(&self, writer: &mut Writer, around: &Surroundings, slot: u32, reason: Reason, leaves: &mut Leaves) {
+        let entry = self.slots.at(slot);
+        let home = entry.hash();
         let place = writer.table.place_of(home, slot);
         debug_assert!(place.is_some(), "slot {slot} is in the policy and not in the index");
         if let Some(place) = place {
             writer.table.remove(home, place);
         }
-        self.count_out(writer, around, slot);
+        Self::count_out(writer, around, slot, entry);
+        self.leave(writer, around, slot, entry, reason, leaves);
     }
 
     #[inline]
-    fn count_in(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
-        let weight = u64::from(self.slots.weight(slot));
+    fn count_in(writer: &mut Writer, around: &Surroundings, slot: u32, entry: &Slot<K, V>) {
+        let weight = u64::from(entry.weight());
         writer.len += 1;
         writer.weight += weight;
-        around.count(self.slots.partition(slot), |total| _ = total.fetch_add(weight, Ordering::Relaxed));
-        let deadline_ms = self.slots.slot(slot).deadline_ms();
+        around.count(entry.partition(), |total| _ = total.fetch_add(weight, Ordering::Relaxed));
+        let deadline_ms = entry.deadline_ms();
         if deadline_ms != 0 {
             let now_ms = || around.clock.now_ms();
             writer.wheel.get_or_insert_with(|| Box::new(Wheel::new(now_ms()))).insert(slot, deadline_ms);
@@ -261,12 +270,12 @@ impl<K, V> Shard<K, V> {
     }
 
     #[inline]
-    fn count_out(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, slot: u32) {
-        let weight = u64::from(self.slots.weight(slot));
+    fn count_out(writer: &mut Writer, around: &Surroundings, slot: u32, entry: &Slot<K, V>) {
+        let weight = u64::from(entry.weight());
         writer.len -= 1;
         writer.weight -= weight;
-        around.count(self.slots.partition(slot), |total| _ = total.fetch_sub(weight, Ordering::Relaxed));
-        if self.slots.slot(slot).deadline_ms() != 0
+        around.count(entry.partition(), |total| _ = total.fetch_sub(weight, Ordering::Relaxed));
+        if entry.deadline_ms() != 0
             && let Some(wheel) = &mut writer.wheel
         {
             wheel.remove(slot);
@@ -275,21 +284,28 @@ impl<K, V> Shard<K, V> {
 
     /// A slot that is in nothing any more: to the caller, or to limbo when nobody looks.
     #[inline]
-    fn leave(&self, writer: &mut Writer, around: &Surroundings, slot: u32, reason: Reason, leaves: &mut Leaves) {
+    fn leave(
+        &self,
+        writer: &mut Writer,
+        around: &Surroundings,
+        slot: u32,
+        entry: &Slot<K, V>,
+        reason: Reason,
+        leaves: &mut Leaves,
+    ) {
         writer.departed[reason as usize] += 1;
         if around.is_watched {
-            leaves.push(Leave { slot, reason, epoch: around.epoch(self.slots.hash(slot)), shard: self.number });
+            leaves.push(Leave { slot, reason, epoch: around.epoch(entry.hash()), shard: self.number });
         } else {
-            writer.retire(slot, self.slots.weight(slot));
+            writer.retire(slot, entry.weight());
         }
     }
 
-    fn make_room(&self, writer: &mut MutexGuard<'_, Writer>, around: &Surroundings, leaves: &mut Leaves) {
+    fn make_room(&self, writer: &mut Writer, around: &Surroundings, leaves: &mut Leaves) {
         while writer.weight > writer.room(around) {
             let fullest = writer.fullest(around);
             let Some(slot) = writer.policies[fullest].evict(&self.slots) else { break };
-            self.unlink(writer, around, slot);
-            self.leave(writer, around, slot, Reason::Evicted, leaves);
+            self.let_go(writer, around, slot, Reason::Evicted, leaves);
             if let Some(home) = writer.policies[fullest].prepare_next(&self.slots) {
                 fetch(writer.table.bucket(Parts::of_home(home)));
             }
@@ -299,20 +315,19 @@ impl<K, V> Shard<K, V> {
     /// Takes out some of what has expired; answers how many, and whether that was all.
     fn expire_some(
         &self,
-        writer: &mut MutexGuard<'_, Writer>,
+        writer: &mut Writer,
         around: &Surroundings,
         entries_max: usize,
         leaves: &mut Leaves,
     ) -> (usize, bool) {
         let Some(wheel) = &mut writer.wheel else { return (0, true) };
         let mut expired: SmallVec<[u32; 8]> = SmallVec::new();
-        let deadline_of = |slot| self.slots.slot(slot).deadline_ms();
+        let deadline_of = |slot| self.slots.at(slot).deadline_ms();
         let is_done = wheel.advance(around.clock.now_ms(), entries_max, deadline_of, |slot| expired.push(slot));
         for slot in &expired {
-            let partition = self.slots.partition(*slot);
+            let partition = self.slots.at(*slot).partition();
             writer.policies[partition].remove(&self.slots, *slot);
-            self.unlink(writer, around, *slot);
-            self.leave(writer, around, *slot, Reason::Expired, leaves);
+            self.let_go(writer, around, *slot, Reason::Expired, leaves);
         }
         (expired.len(), is_done)
     }
@@ -366,10 +381,12 @@ impl Writer {
     }
 
     /// The partition that must give room: the one that takes the largest part of what it may have.
+    #[inline]
     fn fullest(&self, around: &Surroundings) -> usize {
-        if self.policies.len() == 1 {
-            return 0;
-        }
+        if self.policies.len() == 1 { 0 } else { self.fullest_of_many(around) }
+    }
+
+    fn fullest_of_many(&self, around: &Surroundings) -> usize {
         let share = |(index, policy): &(usize, &Policy)| {
             let quota = around.partitions[*index].quota.max(1);
             (u128::from(policy.weight()) << 32) / u128::from(quota)
