@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 /// All keys have the same tag and the same bucket, so that it is the key that tells them apart.
-const PARTS: Parts = Parts { home: 0, tag: 7 };
+const PARTS: Parts = Parts { home: 0, tag: 1 };
 /// So little that each second slot that left begins a grace period, in units of an entry.
 const CAPACITY: u64 = 31;
 
