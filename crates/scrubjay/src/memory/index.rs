@@ -158,8 +158,8 @@ impl Table {
     /// What `look` makes of the first slot with the right tag that it does not return `None` for, and its place.
     #[inline]
     pub(super) fn find<T>(&self, parts: Parts, mut look: impl FnMut(u32) -> Option<T>) -> Option<(Place, T)> {
-        let mut bucket = self.home(parts.home);
-        // No search goes round: a table is never full.
+        let home = self.home(parts.home);
+        let mut bucket = home;
         while let Some(here) = self.buckets.get(bucket) {
             for place in places(here.matches(parts.tag)) {
                 if let Some(found) = look(here.slots[place].load(Ordering::Acquire)) {
@@ -170,6 +170,10 @@ impl Table {
                 return None;
             }
             bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+            // Each bucket may hold an entry of the one before, however few entries there are: nobody's search ends then.
+            if bucket == home {
+                return None;
+            }
         }
         None
     }

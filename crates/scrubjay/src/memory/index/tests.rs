@@ -100,3 +100,21 @@ fn replaced_slot_is_found_in_the_same_place() {
     assert_eq!(find(&table, 77, 1), None);
     assert_eq!(find(&table, 77, 2), Some((place, 2)));
 }
+
+#[test]
+fn a_search_ends_though_every_bucket_was_passed() {
+    let table = Table::new(2);
+    let (first, second) = (0, 0x8000_0000_u64);
+    // The first bucket is full and passes one on; then it empties.
+    (0..13).for_each(|slot| table.insert(parts(first), slot));
+    for slot in 0..12 {
+        let (place, _) = find(&table, first, slot).unwrap();
+        table.remove(parts(first).home, place);
+    }
+    // So does the second. Fourteen places of 24 are taken at most.
+    (20..32).for_each(|slot| table.insert(parts(second), slot));
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send((find(&table, first, 99), find(&table, second, 99))));
+    let found = done.recv_timeout(std::time::Duration::from_secs(20)).expect("the search goes round for ever");
+    assert_eq!(found, (None, None));
+}
