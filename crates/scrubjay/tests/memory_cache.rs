@@ -209,7 +209,8 @@ fn bytes_are_weighed_with_what_lies_on_the_heap() {
     assert!((32..200).contains(&empty), "{empty}");
     cache.insert(1, vec![7; 10_000]).unwrap();
     let full = cache.weight();
-    assert!((10_000..10_300).contains(&full), "{full}");
+    // An eighth of an allocation is what its gaps in the heap take.
+    assert!((11_250..11_550).contains(&full), "{full}");
     for key in 0..1000 {
         cache.insert(key, vec![7; 10_000]).unwrap();
     }
