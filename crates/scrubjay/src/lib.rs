@@ -155,3 +155,8 @@ pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
 pub use options::{EntryOptions, FailSafe, Loaded};
 pub use stats::{Departures, Drops, LoadTime, Stats, TierStats, Unit};
+
+/// The programs in README.md compile and run: they are tests of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
