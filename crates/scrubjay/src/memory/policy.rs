@@ -106,8 +106,10 @@ pub(crate) trait Entry {
 
 /// The entries by the slots that the policy keeps.
 pub(crate) trait Entries {
-    type Entry: Entry;
-    fn at(&self, slot: u32) -> &Self::Entry;
+    type Entry<'a>: Entry
+    where
+        Self: 'a;
+    fn at(&self, slot: u32) -> Self::Entry<'_>;
     /// The policy will look at the entry soon.
     fn prefetch(&self, _slot: u32) {}
 }
@@ -220,7 +222,7 @@ impl Policy {
     /// An entry is gone, by the caller's wish or by time.
     pub(crate) fn remove(&mut self, entries: &impl Entries, slot: u32) {
         self.challenger = self.challenger.filter(|challenger| challenger.0 != slot);
-        self.queue_of(entries.at(slot)).remove(entries, slot);
+        self.queue_of(&entries.at(slot)).remove(entries, slot);
     }
 
     /// The value of a key has moved to another slot. The new one takes the old one's place; that counts as a hit.
@@ -232,7 +234,7 @@ impl Policy {
         }
         let (from, to) = (entries.at(old), entries.at(new));
         to.set_hits((from.hits() + 1).min(HITS_MAX));
-        self.queue_of(from).replace(from, new, to);
+        self.queue_of(&from).replace(&from, new, &to);
     }
 
     fn queue_of(&mut self, entry: &impl Entry) -> &mut Queue {
@@ -290,7 +292,7 @@ impl Policy {
                 self.small.remove(entries, slot);
                 self.main.pop(entries);
                 self.main.push(entries, slot, self.clock);
-                self.lay(entries.at(holder), Left::Main, self.clock);
+                self.lay(&entries.at(holder), Left::Main, self.clock);
                 return Some(holder);
             }
             rate = rate.min(f64::from(hits) / f64::from(self.main.age_at_most(self.clock).max(1)));
@@ -339,11 +341,11 @@ impl Policy {
             self.main.push(entries, slot, self.clock);
             return None;
         }
-        if patient && self.spared_for_cost(entry) {
+        if patient && self.spared_for_cost(&entry) {
             self.small.push(entries, slot, self.clock);
             return None;
         }
-        self.lay(entry, if hits == 0 { Left::Fresh } else { Left::Once }, came);
+        self.lay(&entry, if hits == 0 { Left::Fresh } else { Left::Once }, came);
         Some(slot)
     }
 
@@ -352,12 +354,12 @@ impl Policy {
         let slot = self.main.first()?;
         let entry = entries.at(slot);
         let hits = entry.hits().min(HITS_MAX);
-        if patient && (hits > 0 || self.spared_for_cost(entry)) {
+        if patient && (hits > 0 || self.spared_for_cost(&entry)) {
             self.turn(entries, hits.saturating_sub(1));
             return None;
         }
         self.main.pop(entries);
-        self.lay(entry, Left::Main, self.clock);
+        self.lay(&entry, Left::Main, self.clock);
         Some(slot)
     }
 

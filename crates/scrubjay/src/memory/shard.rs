@@ -163,7 +163,7 @@ impl<K, V> Shard<K, V> {
         Q: Eq + ?Sized,
     {
         let look = |slot| {
-            let slot = self.slots.at(slot);
+            let slot = self.slots.at(slot).slot;
             // SAFETY: the slot was in the published table while its reader was pinned, so it is written, and a grace period
             // that ends after this pin comes before it is freed. The references live no longer than the pin.
             let entry = unsafe { slot.entry() };
@@ -195,7 +195,7 @@ impl<K, V> Shard<K, V> {
     pub(super) fn of_leave(&self, leave: &Leave) -> Leaver<'_, K, V> {
         let slot = self.slots.at(leave.slot);
         // SAFETY: a leave owns its slot from the moment it left the index until it is retired, which consumes it.
-        let (key, value) = unsafe { slot.entry() };
+        let (key, value) = unsafe { slot.slot.entry() };
         let (deadline_ms, weight, cost) = (slot.deadline_ms(), slot.weight(), slot.cost());
         Leaver { key, value, reason: leave.reason, epoch: leave.epoch, deadline_ms, weight, cost }
     }
@@ -220,7 +220,7 @@ impl<K, V> Shard<K, V> {
             let slot = self.slots.at(slot);
             if !around.clock.is_past(slot.deadline_ms()) {
                 // SAFETY: as in `find`: found in the published table under a pin that outlives the references.
-                let (key, value) = unsafe { slot.entry() };
+                let (key, value) = unsafe { slot.slot.entry() };
                 f(key, value);
             }
         });

@@ -6,12 +6,15 @@
 //! never used takes no memory, but for the rest of a huge page.
 //!
 //! ```text
-//! slot: state (64) | home (32) | weight (32) | position (32) | label (32) | key | value
+//! slot: state (64) | key | value                                     what a reader looks at
+//! note: home (32) | weight (32) | position (32) | label (32)         what only writers look at, apart
 //! state: deadline_ms (42 bits) | unused (19) | hits (3)
 //! label: partition (16) | cost (8) | unused (8)
 //! ```
 //!
-//! **Invariants.** A slot is free (its entry is not there), or written. From [`Slot::write`] to [`Slots::free`] key and
+//! Notes lie apart from the slots, so that the processor's caches hold more of what readers want.
+//!
+//! **Invariants.** A slot is free (its entry is not there), or written. From [`Held::write`] to [`Slots::free`] key and
 //! value do not change, so any number of threads may look at them; who frees a slot knows that nobody does (a grace
 //! period has passed since it could last be found). Everything else of a slot is atomic and may be touched at any time.
 
@@ -40,16 +43,35 @@ const NEAR_MAX: u32 = 1 << 30;
 const HITS_MASK: u64 = 7;
 const DEADLINE_SHIFT: u32 = 22;
 
-/// An entry and what the tier knows of it.
+/// An entry and what readers ask of it besides.
 #[repr(C)]
 pub(super) struct Slot<K, V> {
     state: AtomicU64,
+    entry: UnsafeCell<MaybeUninit<(K, V)>>,
+}
+
+/// What writers know of a slot.
+#[repr(C)]
+pub(super) struct Note {
     home: AtomicU32,
     weight: AtomicU32,
     position: AtomicU32,
     label: AtomicU32,
-    entry: UnsafeCell<MaybeUninit<(K, V)>>,
 }
+
+/// A slot and its note, as writers see them.
+pub(super) struct Held<'a, K, V> {
+    pub(super) slot: &'a Slot<K, V>,
+    note: &'a Note,
+}
+
+impl<K, V> Clone for Held<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Held<'_, K, V> {}
 
 impl<K, V> Slot<K, V> {
     /// Key and value.
@@ -69,12 +91,6 @@ impl<K, V> Slot<K, V> {
     #[inline]
     pub(super) fn state(&self) -> State {
         State(self.state.load(Ordering::Relaxed))
-    }
-
-    /// When the entry expires; 0 for never.
-    #[inline]
-    pub(super) fn deadline_ms(&self) -> u64 {
-        self.state().deadline_ms()
     }
 
     /// Counts a hit, up to the cap: an entry that is read often is not written any more. `state` was read just now; two at
@@ -115,9 +131,11 @@ pub(super) struct Slots<K, V> {
     /// Where the first `near` slots lie.
     first: NonNull<Slot<K, V>>,
     near: u32,
-    /// Those beyond.
+    /// Where their notes lie.
+    notes: NonNull<Note>,
+    /// Those beyond, each page with its notes behind its slots.
     pages: [AtomicPtr<Slot<K, V>>; PAGES],
-    /// What `first` points into.
+    /// What `first` and `notes` point into.
     _region: Option<Arc<Region>>,
 }
 
@@ -137,20 +155,30 @@ fn page_of(beyond: u32) -> (usize, usize) {
 impl<K, V> Slots<K, V> {
     /// The slots of `count` shards, the first `near` of each in one region. `is_dense`: nearly all of them will be used.
     pub(super) fn of_shards(count: usize, near: usize, is_dense: bool) -> impl Iterator<Item = Slots<K, V>> {
-        // Each begins with a cache line.
-        let part = near.saturating_mul(size_of::<Slot<K, V>>()).checked_next_multiple_of(64).unwrap_or(usize::MAX);
+        // Each part begins with a cache line.
+        let bytes = |each: usize| near.checked_mul(each).and_then(|bytes| bytes.checked_next_multiple_of(64));
         let fits = u32::try_from(near).is_ok_and(|near| near < NEAR_MAX) && align_of::<Slot<K, V>>() <= 64;
-        let wanted = part.checked_mul(count).filter(|_| fits);
+        let parts = bytes(size_of::<Slot<K, V>>()).zip(bytes(size_of::<Note>())).filter(|_| fits);
         // What is never used of a huge page: one in all, or one for each shard.
         let huge_min = if is_dense { HUGE_PAGES_DENSE } else { HUGE_PAGES_EACH.saturating_mul(count) };
-        let region = wanted.and_then(|len| Region::reserve(len, huge_min)).map(Arc::new);
+        let reserved = parts.and_then(|(slots, notes)| {
+            let len = slots.checked_add(notes)?.checked_mul(count)?;
+            Some((Arc::new(Region::reserve(len, huge_min)?), slots, notes))
+        });
         (0..count).map(move |number| {
-            let first = region.as_ref().map(|region| region.at(number * part).cast());
-            Slots {
-                first: first.unwrap_or(NonNull::dangling()),
-                near: first.map_or(0, |_| u32::try_from(near).unwrap_or(0)),
-                pages: [const { AtomicPtr::new(null_mut()) }; PAGES],
-                _region: region.clone(),
+            let pages = [const { AtomicPtr::new(null_mut()) }; PAGES];
+            match &reserved {
+                Some((region, slots, notes)) => Slots {
+                    first: region.at(number * slots).cast(),
+                    near: u32::try_from(near).unwrap_or(0),
+                    notes: region.at(count * slots + number * notes).cast(),
+                    pages,
+                    _region: Some(Arc::clone(region)),
+                },
+                None => {
+                    let (first, notes) = (NonNull::dangling(), NonNull::dangling());
+                    Slots { first, near: 0, notes, pages, _region: None }
+                }
             }
         })
     }
@@ -163,7 +191,7 @@ impl<K, V> Slots<K, V> {
             return;
         }
         let layout = layout::<K, V>(page);
-        // SAFETY: the layout is not empty, since a slot has at least 24 bytes.
+        // SAFETY: the layout is not empty, since a slot has at least 8 bytes.
         let memory = unsafe { alloc_zeroed(layout) };
         if memory.is_null() {
             handle_alloc_error(layout);
@@ -184,15 +212,23 @@ impl<K, V> Slots<K, V> {
     }
 
     #[inline(never)]
-    fn beyond(&self, beyond: u32) -> &Slot<K, V> {
+    fn beyond(&self, beyond: u32) -> Held<'_, K, V> {
         let (page, number) = page_of(beyond);
+        let count = (FIRST_PAGE as usize) << page;
         // Whoever knows the number learned it from somebody who had reserved it, in that order.
         let page = self.pages[page].load(Ordering::Relaxed);
         debug_assert!(!page.is_null(), "slot {beyond} beyond the near ones was never reserved");
         // SAFETY: every number that goes round was reserved, so its page is there and holds that many slots.
         let slot = unsafe { page.add(number) };
+        // SAFETY: the notes begin where the page's slots end.
+        let notes = unsafe { page.add(count).cast::<Note>() };
+        // SAFETY: there are as many of them as slots.
+        let note = unsafe { notes.add(number) };
         // SAFETY: the page lives as long as `self`, and zeroed memory is a slot: atomics and what may be uninitialised.
-        unsafe { &*slot }
+        let slot = unsafe { &*slot };
+        // SAFETY: the same for a note, which is aligned since a slot's size is a multiple of 8.
+        let note = unsafe { &*note };
+        Held { slot, note }
     }
 
     /// Drops key and value.
@@ -202,16 +238,18 @@ impl<K, V> Slots<K, V> {
     pub(super) unsafe fn free(&self, slot: u32) {
         if std::mem::needs_drop::<(K, V)>() {
             // SAFETY: nobody looks at the entry (the caller's promise).
-            let entry = unsafe { &mut *self.at(slot).entry.get() };
+            let entry = unsafe { &mut *self.at(slot).slot.entry.get() };
             // SAFETY: written, and dropped once (the caller's promise).
             unsafe { entry.assume_init_drop() };
         }
     }
 
-    /// Asks the processor to fetch the beginning of a slot, key and value's first lines.
+    /// Asks the processor to fetch a slot's note, and its first lines.
     #[inline]
     pub(super) fn fetch(&self, slot: u32) {
-        let slot: *const Slot<K, V> = self.at(slot);
+        let Held { slot, note } = self.at(slot);
+        fetch(note);
+        let slot: *const Slot<K, V> = slot;
         fetch(slot);
         if size_of::<Slot<K, V>>() > 64 {
             fetch(slot.cast::<u8>().wrapping_add(64));
@@ -219,11 +257,17 @@ impl<K, V> Slots<K, V> {
     }
 }
 
-impl<K, V> Slot<K, V> {
+impl<K, V> Held<'_, K, V> {
+    /// When the entry expires; 0 for never.
+    #[inline]
+    pub(super) fn deadline_ms(&self) -> u64 {
+        self.slot.state().deadline_ms()
+    }
+
     /// The index in the partitions.
     #[inline]
     pub(super) fn partition(&self) -> usize {
-        (self.label.load(Ordering::Relaxed) >> 16) as usize
+        (self.note.label.load(Ordering::Relaxed) >> 16) as usize
     }
 
     /// Fills the slot, which is free.
@@ -232,64 +276,70 @@ impl<K, V> Slot<K, V> {
     /// The slot is free, and nobody else fills it: the caller holds the shard's lock.
     #[inline]
     pub(super) unsafe fn write(&self, label: Label, key: K, value: V) {
-        self.state.store(label.deadline_ms << DEADLINE_SHIFT, Ordering::Relaxed);
-        self.home.store(label.home, Ordering::Relaxed);
-        self.weight.store(label.weight, Ordering::Relaxed);
-        self.label.store(u32::from(label.partition) << 16 | u32::from(label.cost) << 8, Ordering::Relaxed);
-        let entry = self.entry.get();
+        self.slot.state.store(label.deadline_ms << DEADLINE_SHIFT, Ordering::Relaxed);
+        self.note.home.store(label.home, Ordering::Relaxed);
+        self.note.weight.store(label.weight, Ordering::Relaxed);
+        self.note.label.store(u32::from(label.partition) << 16 | u32::from(label.cost) << 8, Ordering::Relaxed);
+        let entry = self.slot.entry.get();
         // SAFETY: the slot is free, so nobody looks at its entry, and the writer is alone (the caller's promise).
         unsafe { entry.write(MaybeUninit::new((key, value))) };
     }
 }
 
-impl<K, V> Entry for Slot<K, V> {
+impl<K, V> Entry for Held<'_, K, V> {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "masked")]
     fn hits(&self) -> u8 {
-        (self.state.load(Ordering::Relaxed) & HITS_MASK) as u8
+        (self.slot.state.load(Ordering::Relaxed) & HITS_MASK) as u8
     }
 
     #[inline]
     fn set_hits(&self, hits: u8) {
-        self.state.store(self.state.load(Ordering::Relaxed) & !HITS_MASK | u64::from(hits), Ordering::Relaxed);
+        self.slot
+            .state
+            .store(self.slot.state.load(Ordering::Relaxed) & !HITS_MASK | u64::from(hits), Ordering::Relaxed);
     }
 
     #[inline]
     fn hash(&self) -> u32 {
-        self.home.load(Ordering::Relaxed)
+        self.note.home.load(Ordering::Relaxed)
     }
 
     #[inline]
     fn weight(&self) -> u32 {
-        self.weight.load(Ordering::Relaxed)
+        self.note.weight.load(Ordering::Relaxed)
     }
 
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "one byte of the label")]
     fn cost(&self) -> u8 {
-        (self.label.load(Ordering::Relaxed) >> 8) as u8
+        (self.note.label.load(Ordering::Relaxed) >> 8) as u8
     }
 
     #[inline]
     fn position(&self) -> u32 {
-        self.position.load(Ordering::Relaxed)
+        self.note.position.load(Ordering::Relaxed)
     }
 
     #[inline]
     fn set_position(&self, position: u32) {
-        self.position.store(position, Ordering::Relaxed);
+        self.note.position.store(position, Ordering::Relaxed);
     }
 }
 
 impl<K, V> Entries for Slots<K, V> {
-    type Entry = Slot<K, V>;
+    type Entry<'a>
+        = Held<'a, K, V>
+    where
+        Self: 'a;
 
     #[inline]
-    fn at(&self, slot: u32) -> &Slot<K, V> {
-        match self.near(slot) {
-            Some(slot) => slot,
-            None => self.beyond(slot - self.near),
-        }
+    fn at(&self, slot: u32) -> Held<'_, K, V> {
+        let Some(near) = self.near(slot) else { return self.beyond(slot - self.near) };
+        // SAFETY: this shard's part of the region holds as many notes as slots.
+        let note = unsafe { self.notes.add(slot as usize) };
+        // SAFETY: the region lives as long as `self`, and zeroed memory is a note.
+        Held { slot: near, note: unsafe { note.as_ref() } }
     }
 
     #[inline]
@@ -312,9 +362,11 @@ pub(super) fn fetch<T>(address: *const T) {
 }
 
 fn layout<K, V>(page: usize) -> Layout {
-    let slots = (FIRST_PAGE as usize) << page;
+    let count = (FIRST_PAGE as usize) << page;
+    let slots = Layout::array::<Slot<K, V>>(count);
+    let whole = slots.and_then(|slots| Ok(slots.extend(Layout::array::<Note>(count)?)?.0));
     // A layout beyond what an address can be is more than any machine gives.
-    Layout::array::<Slot<K, V>>(slots).unwrap_or_else(|_| handle_alloc_error(Layout::new::<Slot<K, V>>()))
+    whole.unwrap_or_else(|_| handle_alloc_error(Layout::new::<Slot<K, V>>()))
 }
 
 impl<K, V> Drop for Slots<K, V> {

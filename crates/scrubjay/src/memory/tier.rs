@@ -9,7 +9,7 @@ use super::grace;
 use super::index::Parts;
 use super::policy;
 use super::shard::{Partition, Shard, Surroundings};
-use super::slots::{Slot, Slots};
+use super::slots::{Note, Slot, Slots};
 use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
 use std::borrow::Borrow;
@@ -271,7 +271,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     /// Bytes that an entry takes in the tier besides what key and value hold outside of themselves: its slot, its place in
     /// the index at the usual load, and what the policy remembers of it.
     pub(crate) fn entry_bytes() -> usize {
-        size_of::<Slot<K, V>>() + super::index::BYTES_PER_ENTRY + policy::BYTES_PER_ENTRY
+        size_of::<Slot<K, V>>() + size_of::<Note>() + super::index::BYTES_PER_ENTRY + policy::BYTES_PER_ENTRY
     }
 
     #[inline]

@@ -68,7 +68,7 @@ impl Queue {
         self.len += 1;
         let entry = entries.at(slot);
         self.weight += u64::from(entry.weight());
-        self.settle(entry, place);
+        self.settle(&entry, place);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "rings are shorter than 2^31")]
@@ -116,7 +116,7 @@ impl Queue {
     /// Takes an entry out of wherever it lies.
     pub(super) fn remove(&mut self, entries: &impl Entries, slot: u32) {
         let entry = entries.at(slot);
-        let place = self.place_of(entry);
+        let place = self.place_of(&entry);
         debug_assert_eq!(self.ring[place], slot, "the position of an entry names another");
         self.ring[place] = HOLE;
         self.len -= 1;
@@ -130,7 +130,7 @@ impl Queue {
     }
 
     /// Puts the slot `new`, of the entry `to`, where `from` lies.
-    pub(super) fn replace<E: Entry>(&mut self, from: &E, new: u32, to: &E) {
+    pub(super) fn replace(&mut self, from: &impl Entry, new: u32, to: &impl Entry) {
         let place = self.place_of(from);
         self.ring[place] = new;
         self.weight -= u64::from(from.weight());
@@ -204,7 +204,7 @@ impl Queue {
                 }
                 self.ring[place] = slot;
                 self.ring[from] = HOLE;
-                self.settle(entries.at(slot), place);
+                self.settle(&entries.at(slot), place);
             }
             to += 1;
         }

@@ -16,7 +16,7 @@ struct Slot {
 
 struct Slots(Vec<Slot>);
 
-impl Entry for Slot {
+impl Entry for &Slot {
     fn hits(&self) -> u8 {
         self.hits.get()
     }
@@ -41,7 +41,7 @@ impl Entry for Slot {
 }
 
 impl Entries for Slots {
-    type Entry = Slot;
+    type Entry<'a> = &'a Slot;
 
     fn at(&self, slot: u32) -> &Slot {
         &self.0[slot as usize]

@@ -6,7 +6,7 @@ use super::super::Reason;
 use super::super::departed::{Leave, Leaver, Leaves};
 use super::super::index::{Parts, Place, Table};
 use super::super::policy::{Entries, Entry, Policy};
-use super::super::slots::{Label, Slot, fetch};
+use super::super::slots::{Held, Label, fetch};
 use super::super::sync::MutexGuard;
 use super::super::tier::NewEntry;
 use super::super::wheel::Wheel;
@@ -202,7 +202,7 @@ impl<K, V> Shard<K, V> {
     fn held<'a>(&'a self, _writer: &'a Writer, slot: u32) -> (&'a K, &'a V) {
         // SAFETY: the slot is in the index and the shard's lock is held, without which it cannot leave; the references
         // live no longer than the borrow of the guard.
-        unsafe { self.slots.at(slot).entry() }
+        unsafe { self.slots.at(slot).slot.entry() }
     }
 
     /// A new key's slot joins index and policy.
@@ -257,7 +257,7 @@ impl<K, V> Shard<K, V> {
     }
 
     #[inline]
-    fn count_in(writer: &mut Writer, around: &Surroundings, slot: u32, entry: &Slot<K, V>) {
+    fn count_in(writer: &mut Writer, around: &Surroundings, slot: u32, entry: Held<'_, K, V>) {
         let weight = u64::from(entry.weight());
         writer.len += 1;
         writer.weight += weight;
@@ -270,7 +270,7 @@ impl<K, V> Shard<K, V> {
     }
 
     #[inline]
-    fn count_out(writer: &mut Writer, around: &Surroundings, slot: u32, entry: &Slot<K, V>) {
+    fn count_out(writer: &mut Writer, around: &Surroundings, slot: u32, entry: Held<'_, K, V>) {
         let weight = u64::from(entry.weight());
         writer.len -= 1;
         writer.weight -= weight;
@@ -289,7 +289,7 @@ impl<K, V> Shard<K, V> {
         writer: &mut Writer,
         around: &Surroundings,
         slot: u32,
-        entry: &Slot<K, V>,
+        entry: Held<'_, K, V>,
         reason: Reason,
         leaves: &mut Leaves,
     ) {
