@@ -160,7 +160,7 @@ impl CompressedTier {
             local: Some(Local { born: new.born, weight: new.weight }),
             tags: new.tags,
         };
-        let mut buffer = BUFFER.take();
+        let mut buffer = take_buffer();
         buffer.clear();
         let result = encode(&draft, &mut buffer).map(|()| Blob(Arc::from(buffer.as_slice())));
         put_back(buffer);
@@ -252,7 +252,7 @@ impl CompressedTier {
         if !is_valid(&kept) {
             return Err(Count::Invalidated);
         }
-        let mut buffer = BUFFER.take();
+        let mut buffer = take_buffer();
         let result = match entry.payload(&mut buffer) {
             Ok(payload) => read(&kept, payload).map_err(|_| Count::Undecodable),
             Err(refused) => Err(count_of(refused)),
@@ -392,9 +392,14 @@ fn count_of(refused: Refused) -> Count {
     }
 }
 
+/// A thread that is ending has no buffer any more: it makes one for each entry.
+fn take_buffer() -> Vec<u8> {
+    BUFFER.try_with(Cell::take).unwrap_or_default()
+}
+
 fn put_back(mut buffer: Vec<u8>) {
     if buffer.capacity() > KEPT_LEN_MAX {
         buffer = Vec::new();
     }
-    BUFFER.set(buffer);
+    let _ = BUFFER.try_with(|kept| kept.set(buffer));
 }

@@ -2,6 +2,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::entry::Times;
 use crate::error::BoxError;
+use std::cell::Cell;
 use std::time::Duration;
 
 fn tier_with(config: &Compressed, clock: &Clock) -> CompressedTier {
@@ -190,4 +191,37 @@ fn a_budget_that_makes_no_sense_is_named() {
     let error = Compressed::bytes(1 << 20).shards(3).validate().unwrap_err();
     assert_eq!(error.to_string(), "compressed.shards is 3, must be a power of two");
     assert!(Compressed::bytes(1 << 16).validate().is_ok());
+}
+
+/// Stores and loads when its thread's locals are dropped.
+struct UsesWhenDropped {
+    tier: CompressedTier,
+    tell: std::sync::mpsc::Sender<Option<Vec<u8>>>,
+}
+
+impl Drop for UsesWhenDropped {
+    fn drop(&mut self) {
+        store(&self.tier, b"late", &page(4_000));
+        let _ = self.tell.send(load(&self.tier, b"late"));
+    }
+}
+
+#[test]
+fn a_thread_that_is_ending_stores_and_loads_without_its_buffers() {
+    thread_local! {
+        static LATE: Cell<Option<UsesWhenDropped>> = const { Cell::new(None) };
+    }
+    for config in [Compressed::bytes(1 << 20).lz4(), Compressed::bytes(1 << 20).zstd()] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let tier = tier_with(&config, &Clock::held());
+        let thread = std::thread::spawn(move || {
+            // Its destructor is registered before those of the buffers, so it runs after them.
+            LATE.set(None);
+            store(&tier, b"early", &page(4_000));
+            assert_eq!(load(&tier, b"early"), Some(page(4_000)));
+            LATE.set(Some(UsesWhenDropped { tier, tell }));
+        });
+        thread.join().unwrap();
+        assert_eq!(told.recv().unwrap(), Some(page(4_000)), "{config:?}");
+    }
 }

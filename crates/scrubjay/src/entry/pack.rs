@@ -4,7 +4,7 @@
 //! 0.2 MiB to unpack, once a thread has used them), since making one costs more than packing a small payload.
 
 use super::ORIGINAL_LEN_MAX;
-use std::cell::RefCell;
+use std::cell::Cell;
 
 /// How a payload is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +30,13 @@ const LZ4_RATIO_MAX: usize = 255;
 /// What a thread keeps of its buffer between two payloads.
 const KEPT_LEN_MAX: usize = 1 << 20;
 
+// Taken out while in use. A thread that is ending has none any more, and makes one for each payload.
 thread_local! {
-    static PACKER: RefCell<Packer> = const { RefCell::new(Packer { zstd: None, buffer: Vec::new() }) };
-    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static PACKER: Cell<Packer> = const { Cell::new(Packer { zstd: None, buffer: Vec::new() }) };
+    static UNPACKER: Cell<Option<zstd::bulk::Decompressor<'static>>> = const { Cell::new(None) };
 }
 
+#[derive(Default)]
 struct Packer {
     zstd: Option<zstd::bulk::Compressor<'static>>,
     buffer: Vec<u8>,
@@ -70,23 +72,22 @@ pub(super) fn pack(packing: Packing, out: &mut Vec<u8>, start: usize) -> Compres
     if packing.compression == Compression::None || original_len < packing.len_min.max(1) {
         return Compression::None;
     }
-    // A codec cannot run in here, so the packer is never borrowed twice.
-    PACKER.with_borrow_mut(|packer| {
-        let is_packed = match packing.compression {
-            Compression::None => None,
-            Compression::Lz4 => packer.lz4(&out[start..]),
-            Compression::Zstd => packer.zstd(&out[start..]),
-        };
-        let packed = is_packed.filter(|len| *len <= original_len - original_len / 16 && *len < original_len);
-        if let Some(packed_len) = packed {
-            out.truncate(start);
-            out.extend_from_slice(&packer.buffer[..packed_len]);
-        }
-        if packer.buffer.len() > KEPT_LEN_MAX {
-            packer.buffer = Vec::new();
-        }
-        packed.map_or(Compression::None, |_| packing.compression)
-    })
+    let mut packer = PACKER.try_with(Cell::take).unwrap_or_default();
+    let is_packed = match packing.compression {
+        Compression::None => None,
+        Compression::Lz4 => packer.lz4(&out[start..]),
+        Compression::Zstd => packer.zstd(&out[start..]),
+    };
+    let packed = is_packed.filter(|len| *len <= original_len - original_len / 16 && *len < original_len);
+    if let Some(packed_len) = packed {
+        out.truncate(start);
+        out.extend_from_slice(&packer.buffer[..packed_len]);
+    }
+    if packer.buffer.len() > KEPT_LEN_MAX {
+        packer.buffer = Vec::new();
+    }
+    let _ = PACKER.try_with(|kept| kept.set(packer));
+    packed.map_or(Compression::None, |_| packing.compression)
 }
 
 impl Packer {
@@ -125,12 +126,15 @@ pub(super) fn unpack<'a>(
     let len = match compression {
         Compression::None => return None,
         Compression::Lz4 => lz4_flex::block::decompress_into(packed, target).ok()?,
-        Compression::Zstd => UNPACKER.with_borrow_mut(|unpacker| {
-            if unpacker.is_none() {
-                *unpacker = zstd::bulk::Decompressor::new().ok();
-            }
-            unpacker.as_mut()?.decompress_to_buffer(packed, target).ok()
-        })?,
+        Compression::Zstd => unzstd(packed, target)?,
     };
     (len == original_len).then_some(&scratch[..original_len])
+}
+
+fn unzstd(packed: &[u8], target: &mut [u8]) -> Option<usize> {
+    let kept = UNPACKER.try_with(Cell::take).ok().flatten();
+    let mut unpacker = kept.or_else(|| zstd::bulk::Decompressor::new().ok())?;
+    let len = unpacker.decompress_to_buffer(packed, target).ok();
+    let _ = UNPACKER.try_with(|kept| kept.set(Some(unpacker)));
+    len
 }
