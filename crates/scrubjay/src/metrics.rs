@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::Key;
 use crate::stats::{Counters, Stats};
 use families::{FAMILIES, Family, Kind, LOAD_SECONDS, Value};
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,11 +143,14 @@ pub(crate) fn record_loads(cache: &str, counters: &Counters) {
 }
 
 fn told_apart<'a>(caches: impl IntoIterator<Item = (&'a str, &'a Stats)>) -> Vec<(String, &'a Stats)> {
-    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut given = HashSet::new();
     let each = caches.into_iter().map(|(name, stats)| {
-        let times = seen.entry(name).or_default();
-        *times += 1;
-        let label = if *times == 1 { escaped(name) } else { escaped(&format!("{name}#{times}")) };
+        let (mut label, mut times) = (escaped(name), 1);
+        // A cache may have the very name that another was given to be told apart.
+        while !given.insert(label.clone()) {
+            times += 1;
+            label = escaped(&format!("{name}#{times}"));
+        }
         (label, stats)
     });
     each.collect()

@@ -218,6 +218,8 @@ fn caches_of_one_name_stay_apart() {
     let stats = Stats::default();
     let page = parse(&prometheus_text([("users", &stats), ("users", &stats)]));
     sample(&page, "scrubjay_loads_joined_total", &[("cache", "users#2")]);
+    let page = parse(&prometheus_text([("users", &stats), ("users#2", &stats), ("users", &stats)]));
+    sample(&page, "scrubjay_loads_joined_total", &[("cache", "users#3")]);
 }
 
 #[test]
