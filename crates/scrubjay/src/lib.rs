@@ -110,14 +110,14 @@
 //! - [`Cache::stats`] reads the counters, [`Cache::health`] says how each tier is doing.
 //! - [`Cache::record_metrics`] publishes the counters through the `metrics` facade, [`Stats::to_prometheus`] and
 //!   [`prometheus_text`] write them as Prometheus' text, under the same names (`scrubjay_hits_total{cache="users",tier="memory"}`).
-//! - `tracing`, on the load path alone, never on a hit, and never with keys or values, which may be secret:
+//! - `tracing`, on the load path alone, never on a hit, and above trace level without keys or values, which may be secret:
 //!
 //! | | Level | Name or message | Fields |
 //! |---|---|---|---|
 //! | span | debug | `cache_load`, around each call of a loader; the loader's own spans are inside | `cache`, `keys` (how many) |
-//! | event | debug | `loaded`, in that span, for each key | `took_ms`, `is_revoked` (the result was not stored: the key was invalidated meanwhile) |
-//! | event | warn | `a load failed`, once per call of the loader, however many wait | `cache`, `keys`, `took_ms`, `error` |
-//! | event | warn | `a loaded value is returned and not stored`: the options it came with are out of their limits | `cache`, `error` |
+//! | event | debug | `a load ended`, in that span, once per call of the loader | `cache`, `keys`, `outcome` (`loaded`), `stored`, `revoked` (not stored: invalidated meanwhile), `took_ms` |
+//! | event | warn | `a load ended`, however many wait | `cache`, `keys`, `outcome` (`failed`, `panicked`, `timed out`, `invalid`, `aborted`), `took_ms`, `error`, which says what the loader's error says |
+//! | event | warn | `a loaded value is not stored`: its weight or an option is out of its limits | `cache`; at trace level once more, with the `error`, which names the key |
 
 mod blocking;
 mod cache;
