@@ -12,6 +12,8 @@ mod invalidation;
 mod limits;
 #[path = "cache/overtaken.rs"]
 mod overtaken;
+#[path = "cache/stale_below.rs"]
+mod stale_below;
 #[path = "cache/tiers.rs"]
 mod tiers;
 

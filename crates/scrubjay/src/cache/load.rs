@@ -20,6 +20,8 @@ mod task;
 mod tests;
 mod wait;
 
+pub(super) use wait::Fallback;
+
 use super::{Cache, Found, Outcome, Shared, Stale, Start};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::flight::{Answer, Begun, Joined, Lease, Scope, Trouble, WAITERS_MAX, Waiter};
@@ -231,8 +233,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             match self.board(hash, &key, spare.as_ref(), joins) {
                 Boarded::Answered(result) => return result,
                 Boarded::Follows(waiter, asked) => {
+                    if let Some(value) = self.served_below(&key) {
+                        return Ok(Some(value));
+                    }
                     self.counters.count_rare(Rare::Joined);
-                    if let Some(result) = self.wait_with_a_loader(waiter, asked, spare.as_ref()).await {
+                    let fallback = self.fallback_of_follower(spare.as_ref(), &key);
+                    if let Some(result) = self.wait_with_a_loader(waiter, asked, fallback).await {
                         return result;
                     }
                     joins += 1;
@@ -247,7 +253,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                         }
                         Below::Nothing(lease) => {
                             self.start(vec![lease], loading);
-                            self.wait(waiter, spare.as_ref()).await
+                            self.wait(waiter, Fallback::of_leader(spare.as_ref())).await
                         }
                     };
                 }
@@ -277,7 +283,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     pub(super) fn board(&self, hash: u64, key: &K, spare: Option<&Stale<V>>, joins: usize) -> Boarded<K, V> {
         let mut stripe = self.leases.lock(hash);
         let at_ms = self.clock.now_ms();
-        let trouble = if self.may_have_spare_below(spare) { None } else { stripe.trouble(key).cloned() };
+        let trouble = if self.may_be_stale_below(spare) { None } else { stripe.trouble(key).cloned() };
         if let Some(trouble) = trouble {
             // A spare value is cloned, which is the user's code: not under the lock.
             drop(stripe);
@@ -307,32 +313,55 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if matches!(found, Found::Miss) {
             found = self.find(lease.hash(), lease.key(), Start::BelowFlight).await;
         }
+        let trouble = self.leases.lock(lease.hash()).trouble(lease.key()).cloned();
+        let at_ms = self.clock.now_ms();
         match found {
-            Found::Fresh(value) | Found::RefreshDue(value) => {
-                lease.land(Answer { result: Ok(value.clone()), scope: Scope::Unknown });
-                return Below::Answered(Ok(value));
+            Found::Fresh(value) | Found::RefreshDue(value) => return Below::Answered(answer(lease, Ok(value))),
+            Found::Stale(stale) if stale.is_served_at_once => {
+                return match trouble {
+                    Some(trouble) if !trouble.is_over(at_ms) => Below::Answered(answer(lease, Ok(Some(stale.value)))),
+                    _ => Below::Behind(stale.value, lease),
+                };
             }
-            Found::Stale(stale) if stale.is_served_at_once => return Below::Behind(stale.value, lease),
             Found::Stale(stale) => *spare = Some(stale),
             Found::Miss => {}
         }
-        let troubled = self.leases.lock(lease.hash()).trouble(lease.key()).cloned();
-        let at_ms = self.clock.now_ms();
-        match troubled.and_then(|trouble| self.left_alone(&trouble, at_ms, spare.as_ref())) {
-            Some(result) => Below::Answered(result),
+        match trouble.and_then(|trouble| self.left_alone(&trouble, at_ms, spare.as_ref())) {
+            Some(result) => Below::Answered(answer(lease, result)),
             None => Below::Nothing(lease),
         }
     }
 
-    /// Whether a value past its time may lie in a tier that was not asked yet.
-    fn may_have_spare_below(&self, spare: Option<&Stale<V>>) -> bool {
-        spare.is_none() && self.compressed.is_some() && self.settings.fail_safe.is_some()
+    /// Whether a value past its time that is of use may lie in a tier that was not asked yet.
+    fn may_be_stale_below(&self, spare: Option<&Stale<V>>) -> bool {
+        let is_of_use = self.settings.fail_safe.is_some() || self.settings.stale_while_revalidate_ms > 0;
+        is_of_use && spare.is_none() && self.compressed.is_some()
+    }
+
+    /// What a caller that is about to wait for another's load need not wait for: a value below memory that is past its time
+    /// and served at once.
+    pub(super) fn served_below(&self, key: &K) -> Option<V> {
+        if self.settings.stale_while_revalidate_ms == 0 {
+            return None;
+        }
+        let stale = self.stale_below(key).filter(|stale| stale.is_served_at_once)?;
+        self.counters.count(Frequent::CompressedStaleHit);
+        Some(stale.value)
+    }
+
+    /// What somebody falls back on who waits for another's load, and so has not looked below memory.
+    pub(super) fn fallback_of_follower<'a>(&self, spare: Option<&'a Stale<V>>, key: &'a K) -> Fallback<'a, K, V> {
+        match spare {
+            Some(spare) => Fallback::Stale(spare),
+            None if self.compressed.is_some() && self.settings.fail_safe.is_some() => Fallback::Below(key),
+            None => Fallback::Nothing,
+        }
     }
 
     /// The answer if the loader failed lately and is to be left alone.
     fn left_alone(&self, trouble: &Trouble, at_ms: u64, spare: Option<&Stale<V>>) -> Option<Outcome<V>> {
         if at_ms < trouble.throttle_until_ms
-            && let Some(value) = self.served_for_safety(spare)
+            && let Some(value) = self.served_for_safety(Fallback::of_leader(spare))
         {
             return Some(Ok(Some(value)));
         }
@@ -343,11 +372,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// A value past its time, for want of a better one.
-    pub(super) fn served_for_safety(&self, spare: Option<&Stale<V>>) -> Option<V> {
-        let spare = spare.filter(|spare| !self.clock.is_past(spare.fail_safe_until_ms))?;
+    pub(super) fn served_for_safety(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
+        let value = self.fall_back(fallback)?;
         self.counters.count_rare(Rare::FailSafeHit);
-        Some(spare.value.clone())
+        Some(value)
     }
+}
+
+/// Ends the flight with what the leader has found, without a load.
+fn answer<K: Key, V: Clone>(lease: Lease<K, Answer<V>>, result: Outcome<V>) -> Outcome<V> {
+    lease.land(Answer { result: result.clone(), scope: Scope::Unknown });
+    result
 }
 
 /// What memory's answer is to a caller with a loader.

@@ -3,7 +3,7 @@
 //! Every key goes its own way up to there, as in `load.rs`: served, joined, led. The leases that are left over go to one task.
 //! The loader can be called once only, so a key joins no flight whose result it might have to refuse.
 
-use super::load::{Below, Boarded, JOINS_MAX, Loading, Weighed};
+use super::load::{Below, Boarded, Fallback, JOINS_MAX, Loading, Weighed};
 use super::{Cache, Found, Outcome, Shared, Stale};
 use crate::error::BoxError;
 use crate::flight::{Answer, Lease, Waiter};
@@ -18,9 +18,12 @@ use std::sync::Arc;
 type Begin<K, V> = Box<dyn FnOnce(Vec<K>) -> Loading<V> + Send>;
 
 /// What has become of one of the keys.
-enum Way<V> {
+enum Way<K, V> {
     Answered(Outcome<V>),
-    Waits(Waiter<Answer<V>>, Option<Stale<V>>),
+    /// For another's load of this key.
+    Follows(Waiter<Answer<V>>, Option<Stale<V>>, K),
+    /// For the load of this call.
+    Leads(Waiter<Answer<V>>, Option<Stale<V>>),
 }
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
@@ -101,14 +104,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         for way in ways {
             results.push(match way {
                 Way::Answered(result) => result,
-                Way::Waits(waiter, spare) => self.wait(waiter, spare.as_ref()).await,
+                Way::Leads(waiter, spare) => self.wait(waiter, Fallback::of_leader(spare.as_ref())).await,
+                Way::Follows(waiter, spare, key) => {
+                    self.wait(waiter, self.fallback_of_follower(spare.as_ref(), &key)).await
+                }
             });
         }
         results
     }
 
     /// One key's way. A lease that is left over goes into `leases`.
-    async fn way(&self, key: K, found: Found<V>, leases: &mut Vec<Lease<K, Answer<V>>>) -> Way<V> {
+    async fn way(&self, key: K, found: Found<V>, leases: &mut Vec<Lease<K, Answer<V>>>) -> Way<K, V> {
         let hash = self.memory.hash(&key);
         let mut spare = match self.weigh_found(found) {
             Err(closed) => return Way::Answered(Err(closed)),
@@ -121,8 +127,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         match self.board(hash, &key, spare.as_ref(), JOINS_MAX) {
             Boarded::Answered(result) => Way::Answered(result),
             Boarded::Follows(waiter, _) => {
+                if let Some(value) = self.served_below(&key) {
+                    return Way::Answered(Ok(Some(value)));
+                }
                 self.counters.count_rare(Rare::Joined);
-                Way::Waits(waiter, spare)
+                Way::Follows(waiter, spare, key)
             }
             Boarded::Leads(lease, waiter) => match self.look_below(lease, &mut spare).await {
                 Below::Answered(result) => Way::Answered(result),
@@ -133,7 +142,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 }
                 Below::Nothing(lease) => {
                     leases.push(lease);
-                    Way::Waits(waiter, spare)
+                    Way::Leads(waiter, spare)
                 }
             },
         }

@@ -228,6 +228,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         found
     }
 
+    /// What lies in the compressed tier past its time, if anything of use. Neither touched nor counted.
+    pub(super) fn stale_below(&self, key: &K) -> Option<Stale<V>> {
+        let compressed = self.compressed.as_ref()?;
+        let raised = self.read_compressed(compressed, &bytes_of(key), false)?;
+        if !self.clock.is_past(raised.times.fresh_until_ms) {
+            return None;
+        }
+        match self.judge_due(raised.value, raised.times.fresh_until_ms) {
+            Found::Stale(stale) => Some(stale),
+            Found::Fresh(_) | Found::RefreshDue(_) | Found::Miss => None,
+        }
+    }
+
     /// Looks once more in memory: since it was asked, another lookup may have taken the entry up (one of the same call, if a key
     /// is in it twice).
     fn find_gone_up<Q>(&self, hash: u64, key: &Q) -> Found<V>

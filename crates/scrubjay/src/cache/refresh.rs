@@ -5,7 +5,7 @@
 
 use super::load::Loading;
 use super::{Found, Shared};
-use crate::flight::{Answer, Begun, Joined, Lease, Stripe, Trouble};
+use crate::flight::{Answer, Begun, Joined, Lease, Scope, Stripe};
 use crate::key::Key;
 use crate::stats::{Frequent, Rare};
 use std::borrow::Borrow;
@@ -41,8 +41,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let is_left_alone = |trouble: &Trouble| at_ms < trouble.throttle_until_ms.max(trouble.back_off_until_ms);
-        !stripe.is_in_flight(key) && !stripe.trouble(key).is_some_and(is_left_alone)
+        !stripe.is_in_flight(key) && stripe.trouble(key).is_none_or(|trouble| trouble.is_over(at_ms))
     }
 
     /// Starts a load of the key behind, unless one runs or the loader has failed lately.
@@ -66,8 +65,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 Joined::Follows(_) | Joined::Full => return None,
             }
         };
-        // Another refresh may have ended between the caller's lookup and the lease. Who has joined meanwhile looks again.
-        if matches!(self.peek_in_memory(hash, lease.key()), Found::Fresh(_)) {
+        // Another refresh may have ended between the caller's lookup and the lease. Who has joined meanwhile gets what it left.
+        if let Found::Fresh(value) = self.peek_in_memory(hash, lease.key()) {
+            lease.land(Answer { result: Ok(value), scope: Scope::Unknown });
             return None;
         }
         self.counters.count_rare(Rare::Refresh);

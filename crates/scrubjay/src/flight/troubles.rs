@@ -23,7 +23,8 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    fn is_over(&self, now_ms: u64) -> bool {
+    /// Whether the loader may be asked again, whatever there is to serve.
+    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
         now_ms >= self.back_off_until_ms.max(self.throttle_until_ms)
     }
 }

@@ -1,7 +1,7 @@
 //! What a call with a loader may come to: the four who may answer are the entry while it is fresh, the entry past its time, an
 //! error that is remembered, and the loader.
 
-use super::config::{Below, Face, key};
+use super::config::{Face, key};
 use super::reference::{Entry, Reference, State, Trouble, Verdict, ensure};
 use super::subject::{Answer, End, Load, Meanwhile, Outcome, Seen};
 use scrubjay::ErrorKind;
@@ -33,6 +33,12 @@ impl Reference {
         if served {
             return self.check_served(state, load.end, is_asked).map_err(|what| format!("{what}: {}", text()));
         }
+        let is_at_once = |entry: &Entry| {
+            let window_ms = self.config.stale_while_revalidate_ms;
+            self.now_ms >= entry.fresh_least_ms && self.is_surely_stale_within(entry, window_ms)
+        };
+        let is_due = self.config.holds_all() && state.entry.as_ref().is_some_and(is_at_once);
+        ensure!(!is_due, "a value past its time should have been served at once: {}", text());
         if !is_asked {
             let is_absence = outcome == Ok(None)
                 && state
@@ -74,9 +80,6 @@ impl Reference {
     }
 
     fn check_may_ask(&self, state: &State) -> Verdict {
-        if self.may_be_revalidated_below(state) {
-            return Ok(());
-        }
         ensure!(self.backs_off(state).is_none(), "the loader is to be left alone");
         let Some(entry) = state.entry.as_ref().filter(|_| self.config.holds_all()) else { return Ok(()) };
         let is_due = self.may_be_due() && entry.version.is_some();
@@ -85,14 +88,6 @@ impl Reference {
         let is_spared = is_left_alone && self.is_surely_stale_within(entry, self.config.max_stale_ms);
         ensure!(!is_spared, "the loader is to be left alone, since there is a stale value");
         Ok(())
-    }
-
-    /// A stale value that lies in the compressed tier starts a refresh although the loader failed just now: it should not, and
-    /// is allowed here as long as `look_below` does not ask.
-    fn may_be_revalidated_below(&self, state: &State) -> bool {
-        let window_ms = self.config.stale_while_revalidate_ms;
-        let is_stale = |entry: &Entry| self.now_ms >= entry.fresh_least_ms && self.is_stale_within(entry, window_ms);
-        self.config.below != Below::None && state.entry.as_ref().is_some_and(is_stale)
     }
 
     fn check_need_not_ask(&self, state: &State) -> Verdict {

@@ -1,6 +1,6 @@
 //! Which calls are made, at random, and what of each is compared with the model.
 
-use super::config::{Below, Config, Face, Random, Room, key, number};
+use super::config::{Config, Face, Random, Room, key, number};
 use super::reference::{KEYS, Reference, Verdict, ensure};
 use super::subject::{Answer, End, Load, Meanwhile, New, Subject, tag_name};
 use scrubjay::ErrorKind;
@@ -240,13 +240,8 @@ impl Steps {
         }
         ensure!(asked.len() <= 1, "the loader was called for {asked:?}");
         let mut asked = asked.concat();
-        for (index, (number, outcome)) in numbers.iter().zip(outcomes).enumerate() {
-            // Who joins a load is not spared its error by what lies past its time in the compressed tier: it should be, and need
-            // not be here as long as only who leads looks there.
-            let joins = self.reference.config.below != Below::None && numbers[..index].contains(number);
-            if !(joins && outcome.is_err() && asked.contains(number)) {
-                self.reference.check_load(*number, &load, asked.contains(number), outcome)?;
-            }
+        for (number, outcome) in numbers.iter().zip(outcomes) {
+            self.reference.check_load(*number, &load, asked.contains(number), outcome)?;
         }
         let count = asked.len();
         asked.sort_unstable();

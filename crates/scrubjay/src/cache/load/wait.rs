@@ -9,15 +9,40 @@ use crate::stats::Rare;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What a caller gets if the load fails or is slow: a value past its time.
+pub(in crate::cache) enum Fallback<'a, K, V> {
+    /// It was found already.
+    Stale(&'a Stale<V>),
+    /// It may lie below memory, where nobody has looked for this caller. That is done when it is wanted, since most loads
+    /// succeed, and a crowd that waits would have to decode the value once for each.
+    Below(&'a K),
+    Nothing,
+}
+
+impl<'a, K, V> Fallback<'a, K, V> {
+    /// Of somebody who has looked everywhere.
+    pub(in crate::cache) fn of_leader(spare: Option<&'a Stale<V>>) -> Fallback<'a, K, V> {
+        spare.map_or(Fallback::Nothing, Fallback::Stale)
+    }
+}
+
+impl<K, V> Clone for Fallback<'_, K, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<K, V> Copy for Fallback<'_, K, V> {}
+
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Waits for a load that may be taken: one's own, or one that began when one asked.
-    pub(in crate::cache) async fn wait(&self, waiter: Waiter<Answer<V>>, spare: Option<&Stale<V>>) -> Outcome<V> {
-        match self.landing(waiter, spare).await {
+    pub(in crate::cache) async fn wait(&self, waiter: Waiter<Answer<V>>, fallback: Fallback<'_, K, V>) -> Outcome<V> {
+        match self.landing(waiter, fallback).await {
             Ok(landing) => match &*landing {
-                Landing::Done(answer) => self.or_spare(answer.result.clone(), spare),
-                Landing::Abandoned { is_panic } => self.or_spare(Err(self.abandoned(*is_panic)), spare),
+                Landing::Done(answer) => self.or_fallback(answer.result.clone(), fallback),
+                Landing::Abandoned { is_panic } => self.or_fallback(Err(self.abandoned(*is_panic)), fallback),
             },
-            Err(spare) => Ok(Some(spare)),
+            Err(value) => Ok(Some(value)),
         }
     }
 
@@ -27,19 +52,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         &self,
         waiter: Waiter<Answer<V>>,
         asked: u64,
-        spare: Option<&Stale<V>>,
+        fallback: Fallback<'_, K, V>,
     ) -> Option<Outcome<V>> {
         let born = waiter.begun().born;
-        let landing = match self.landing(waiter, spare).await {
+        let landing = match self.landing(waiter, fallback).await {
             Ok(landing) => landing,
-            Err(spare) => return Some(Ok(Some(spare))),
+            Err(value) => return Some(Ok(Some(value))),
         };
         match &*landing {
             Landing::Done(answer) => {
                 let is_taken = asked == born || answer.result.is_err() || self.is_valid(&answer.scope, born);
-                is_taken.then(|| self.or_spare(answer.result.clone(), spare))
+                is_taken.then(|| self.or_fallback(answer.result.clone(), fallback))
             }
-            Landing::Abandoned { is_panic: true } => Some(self.or_spare(Err(self.abandoned(true)), spare)),
+            Landing::Abandoned { is_panic: true } => Some(self.or_fallback(Err(self.abandoned(true)), fallback)),
             Landing::Abandoned { is_panic: false } => match self.tasks.check_open() {
                 Ok(()) => None,
                 Err(closed) => Some(Err(closed)),
@@ -47,14 +72,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
-    /// What the load ended with; or the spare value, if that takes longer than the soft timeout.
+    /// What the load ended with; or a value past its time, if that takes longer than the soft timeout.
     async fn landing(
         &self,
         mut waiter: Waiter<Answer<V>>,
-        spare: Option<&Stale<V>>,
+        fallback: Fallback<'_, K, V>,
     ) -> Result<Arc<Landing<Answer<V>>>, V> {
         let _waiting = self.counters.wait();
-        let (Some(limit), Some(spare)) = (self.settings.soft_timeout, spare) else { return Ok(waiter.await) };
+        let Some(limit) = self.settings.soft_timeout else { return Ok(waiter.await) };
+        if let Fallback::Nothing = fallback {
+            return Ok(waiter.await);
+        }
         // Counted from the begin of the load, so that who joins a late one does not wait as long again.
         let since_ms = self.clock.now_ms().saturating_sub(waiter.begun().at_ms);
         let left = limit.saturating_sub(Duration::from_millis(since_ms));
@@ -67,16 +95,24 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 return Ok(landing);
             }
         }
-        // It may have become too old meanwhile.
-        if self.clock.is_past(spare.fail_safe_until_ms) {
-            return Ok(waiter.await);
-        }
+        // It may have become too old meanwhile, or never have been there.
+        let Some(value) = self.fall_back(fallback) else { return Ok(waiter.await) };
         self.counters.count_rare(Rare::SoftTimeout);
-        Err(spare.value.clone())
+        Err(value)
     }
 
-    fn or_spare(&self, result: Outcome<V>, spare: Option<&Stale<V>>) -> Outcome<V> {
-        result.or_else(|error| self.served_for_safety(spare).map(Some).ok_or(error))
+    fn or_fallback(&self, result: Outcome<V>, fallback: Fallback<'_, K, V>) -> Outcome<V> {
+        result.or_else(|error| self.served_for_safety(fallback).map(Some).ok_or(error))
+    }
+
+    /// The value past its time, if there is one and it may serve still.
+    pub(super) fn fall_back(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
+        let may_serve = |stale: &Stale<V>| !self.clock.is_past(stale.fail_safe_until_ms);
+        match fallback {
+            Fallback::Stale(stale) => may_serve(stale).then(|| stale.value.clone()),
+            Fallback::Below(key) => self.stale_below(key).filter(may_serve).map(|stale| stale.value),
+            Fallback::Nothing => None,
+        }
     }
 
     fn is_valid(&self, scope: &Scope, born: u64) -> bool {
