@@ -20,6 +20,7 @@ use crate::stats::Counters;
 use crate::tags::Stamps;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -262,6 +263,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let runtime = self.runtime.or_else(|| Handle::try_current().ok()).ok_or_else(|| {
             Error::invalid("runtime is not set, must be given to the builder or be there when build is called")
         })?;
+        check_timers(&runtime)?;
         let tiers: &[&'static str] = if self.compressed.is_some() { &["memory", "compressed"] } else { &["memory"] };
         let health = HealthBook::new(self.clock.clone(), tiers);
         let is_watched = self.compressed.is_some() || self.listener.is_some();
@@ -346,6 +348,16 @@ fn check_name(name: &str) -> Result<(), Error> {
         1..=NAMESPACE_LEN_MAX => Ok(()),
         len => Err(Error::invalid(format!("name is {len} bytes, must be 1..={NAMESPACE_LEN_MAX}"))),
     }
+}
+
+/// Upkeep and timeouts need the runtime's timers. Whether it has any is not to be asked, only to be tried: making a timer
+/// where there are none panics (and says so, as panics do).
+fn check_timers(runtime: &Handle) -> Result<(), Error> {
+    let tried = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let _inside = runtime.enter();
+        drop(tokio::time::sleep(Duration::ZERO));
+    }));
+    tried.map_err(|_| Error::invalid("runtime has its timers off, must be built with enable_time or enable_all"))
 }
 
 fn stripe_count() -> usize {

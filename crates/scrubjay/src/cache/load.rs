@@ -228,7 +228,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             }
             Weighed::Lacks(spare) => spare,
         };
-        let mut joins = 0;
+        let (mut joins, mut waiting) = (0, None);
         loop {
             match self.board(hash, &key, spare.as_ref(), joins) {
                 Boarded::Answered(result) => return result,
@@ -237,6 +237,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                         return Ok(Some(value));
                     }
                     self.counters.count_rare(Rare::Joined);
+                    waiting.get_or_insert_with(|| self.counters.wait());
                     let fallback = self.fallback_of_follower(spare.as_ref(), &key);
                     if let Some(result) = self.wait_with_a_loader(waiter, asked, fallback).await {
                         return result;
@@ -253,6 +254,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                         }
                         Below::Nothing(lease) => {
                             self.start(vec![lease], loading);
+                            waiting.get_or_insert_with(|| self.counters.wait());
                             self.wait(waiter, Fallback::of_leader(spare.as_ref())).await
                         }
                     };
@@ -295,7 +297,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let born = self.stamps.born();
         let may_join =
             |other: Begun| self.stamps.is_valid(other.born, None) && (joins < JOINS_MAX || other.born == born);
-        match self.leases.join_or_lead(&mut stripe, hash, key.clone(), Begun { born, at_ms }, may_join) {
+        match self.leases.join_or_lead(&mut stripe, hash, key, Begun { born, at_ms }, may_join) {
             Joined::Follows(waiter) => Boarded::Follows(waiter, born),
             Joined::Leads(lease, waiter) => Boarded::Leads(lease, waiter),
             Joined::Full => {

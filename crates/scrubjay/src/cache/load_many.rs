@@ -100,6 +100,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             // The loader itself runs in the task, not here.
             self.start(leases, Box::pin(async move { begin(keys).await }));
         }
+        // One call that waits, for however many keys.
+        let waits = ways.iter().any(|way| !matches!(way, Way::Answered(_)));
+        let _waiting = waits.then(|| self.counters.wait());
         let mut results = Vec::with_capacity(ways.len());
         for way in ways {
             results.push(match way {

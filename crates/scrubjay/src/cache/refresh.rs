@@ -60,7 +60,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 return None;
             }
             let begun = Begun { born: self.stamps.born(), at_ms };
-            match self.leases.join_or_lead(&mut stripe, hash, key, begun, |_| true) {
+            match self.leases.join_or_lead(&mut stripe, hash, &key, begun, |_| true) {
                 Joined::Leads(lease, _) => lease,
                 Joined::Follows(_) | Joined::Full => return None,
             }

@@ -189,7 +189,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let Entering { entry, key_bytes } = entering;
         let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
         if let (Some(compressed), Some(key_bytes)) = (&self.compressed, key_bytes) {
-            compressed.tier.remove(&key_bytes);
+            compressed.tier.replaced(&key_bytes);
         }
         let departed = self.memory.insert(hash, entry);
         stripe.raise();

@@ -17,6 +17,7 @@ pub(super) enum Count {
     Evicted,
     Expired,
     Removed,
+    Replaced,
     Promoted,
     NotEncoded,
     TooLarge,
@@ -50,6 +51,8 @@ pub(crate) struct CompressedCounts {
     pub(crate) expired: u64,
     /// Left because a caller removed them, or cleared the tier.
     pub(crate) removed: u64,
+    /// Left since a newer entry of their key took their place, here or in memory.
+    pub(crate) replaced: u64,
     /// Left for the memory tier.
     pub(crate) promoted: u64,
     /// Not stored: the value did not serialise, or its key or tags are beyond the format.
@@ -89,6 +92,7 @@ impl Counters {
             evicted: sum(Count::Evicted),
             expired: sum(Count::Expired),
             removed: sum(Count::Removed),
+            replaced: sum(Count::Replaced),
             promoted: sum(Count::Promoted),
             drops_not_encoded: sum(Count::NotEncoded),
             drops_too_large: sum(Count::TooLarge),

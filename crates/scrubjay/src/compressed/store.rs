@@ -272,6 +272,11 @@ impl CompressedTier {
         self.take(key, Count::Removed)
     }
 
+    /// The same where a newer value of the key takes the entry's place above.
+    pub(crate) fn replaced(&self, key: &[u8]) -> bool {
+        self.take(key, Count::Replaced)
+    }
+
     /// The same for an entry that is in the memory tier now.
     pub(crate) fn promoted(&self, key: &[u8]) -> bool {
         self.take(key, Count::Promoted)
@@ -357,7 +362,7 @@ impl CompressedTier {
             Reason::Evicted | Reason::OverQuota => self.counters.one(Count::Evicted),
             Reason::Expired => self.counters.one(Count::Expired),
             Reason::Removed => self.counters.one(Count::Removed),
-            Reason::Replaced => {}
+            Reason::Replaced => self.counters.one(Count::Replaced),
         });
         Left { _departed: departed }
     }

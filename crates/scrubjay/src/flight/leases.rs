@@ -4,7 +4,7 @@
 
 use super::landing::{Begun, Flight, Landing, Waiter};
 use super::sync::{Mutex, MutexGuard};
-use super::troubles::{Trouble, Troubles};
+use super::troubles::{Gone, Trouble, Troubles};
 use crate::memory::Epochs;
 use ahash::RandomState;
 use crossbeam_utils::CachePadded;
@@ -38,6 +38,9 @@ pub(crate) struct Stripe<'a, K, T> {
     held: MutexGuard<'a, Held<K, T>>,
     epochs: &'a Epochs,
     index: usize,
+    /// What was taken out. After the lock in this list, so that it drops when the stripe is unlocked: how a key or a loader's
+    /// error drops is the user's code.
+    gone: Vec<Gone<K>>,
 }
 
 /// What [`Leases::join_or_lead`] came to.
@@ -82,16 +85,18 @@ impl<K: Hash + Eq + Clone, T> Leases<K, T> {
     pub(crate) fn try_lock(&self, hash: u64) -> Option<Stripe<'_, K, T>> {
         let index = self.board.epochs.stripe(hash);
         let held = self.board.stripes[index].try_lock()?;
-        Some(Stripe { held, epochs: &self.board.epochs, index })
+        Some(Stripe { held, epochs: &self.board.epochs, index, gone: Vec::new() })
     }
 
     /// Revokes every lease whose key is wanted, and raises the epoch of every stripe. O(stripes + flights).
     pub(crate) fn revoke_where(&self, mut is_wanted: impl FnMut(&K) -> bool) {
-        for (index, stripe) in self.board.stripes.iter().enumerate() {
-            let mut held = stripe.lock();
-            held.flights.retain(|key, _| !is_wanted(key));
-            held.troubles.retain(|key| !is_wanted(key));
-            self.board.epochs.raise(index);
+        for index in 0..self.board.stripes.len() {
+            let mut stripe = self.board.locked(index);
+            let Stripe { held, gone, .. } = &mut stripe;
+            let Held { flights, troubles } = &mut **held;
+            gone.extend(flights.extract_if(|key, _| is_wanted(key)).map(|(key, _)| (key, None)));
+            troubles.forget_where(&mut is_wanted, gone);
+            stripe.raise();
         }
     }
 
@@ -110,8 +115,11 @@ impl<K, T> Clone for Leases<K, T> {
 
 impl<K, T> Board<K, T> {
     fn lock(&self, hash: u64) -> Stripe<'_, K, T> {
-        let index = self.epochs.stripe(hash);
-        Stripe { held: self.stripes[index].lock(), epochs: &self.epochs, index }
+        self.locked(self.epochs.stripe(hash))
+    }
+
+    fn locked(&self, index: usize) -> Stripe<'_, K, T> {
+        Stripe { held: self.stripes[index].lock(), epochs: &self.epochs, index, gone: Vec::new() }
     }
 }
 
@@ -123,8 +131,14 @@ impl<K: Hash + Eq + Clone, T> Stripe<'_, K, T> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.held.troubles.forget(key);
-        !self.held.flights.is_empty() && self.held.flights.remove(key).is_some()
+        self.forget_trouble(key);
+        if self.held.flights.is_empty() {
+            return false;
+        }
+        let revoked = self.held.flights.remove_entry(key);
+        let was_there = revoked.is_some();
+        self.gone.extend(revoked.map(|(key, _)| (key, None)));
+        was_there
     }
 
     /// Raises the stripe's epoch. After the tiers were changed, before the stripe is unlocked.
@@ -148,7 +162,7 @@ impl<K: Hash + Eq + Clone, T> Stripe<'_, K, T> {
 
     /// Remembers that the loader of `key` failed.
     pub(crate) fn note_trouble(&mut self, key: K, trouble: Trouble, now_ms: u64) {
-        self.held.troubles.note(key, trouble, now_ms);
+        self.held.troubles.note(key, trouble, now_ms, &mut self.gone);
     }
 
     /// Forgets it.
@@ -157,7 +171,8 @@ impl<K: Hash + Eq + Clone, T> Stripe<'_, K, T> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.held.troubles.forget(key);
+        let forgotten = self.held.troubles.forget(key);
+        self.gone.extend(forgotten);
     }
 
     /// What is remembered of the last failure to load `key`. Whether it still matters is for the caller's clock to say.
@@ -177,20 +192,24 @@ impl<K: Hash + Eq + Clone, T> Leases<K, T> {
         &self,
         stripe: &mut Stripe<'_, K, T>,
         hash: u64,
-        key: K,
+        key: &K,
         begun: Begun,
         may_join: impl FnOnce(Begun) -> bool,
     ) -> Joined<K, T> {
-        if let Some(flight) = stripe.held.flights.get(&key)
+        let other = stripe.held.flights.get_mut(key);
+        if let Some(flight) = &other
             && may_join(flight.begun)
         {
             return flight.board().map_or(Joined::Full, Joined::Follows);
         }
         let flight = Arc::new(Flight::new(begun));
         let Some(waiter) = flight.board() else { return Joined::Full };
-        stripe.held.flights.insert(key.clone(), Arc::clone(&flight));
+        match other {
+            Some(other) => *other = Arc::clone(&flight),
+            None => drop(stripe.held.flights.insert(key.clone(), Arc::clone(&flight))),
+        }
         let (board, is_finished) = (Arc::clone(&self.board), Cell::new(false));
-        Joined::Leads(Lease { board, flight, key, hash, is_finished, is_landed: false }, waiter)
+        Joined::Leads(Lease { board, flight, key: key.clone(), hash, is_finished, is_landed: false }, waiter)
     }
 }
 
@@ -216,7 +235,8 @@ impl<K: Hash + Eq, T> Lease<K, T> {
         let mut stripe = self.board.lock(self.hash);
         let is_ours = stripe.held.flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight));
         if is_ours {
-            stripe.held.flights.remove(&self.key);
+            let flight = stripe.held.flights.remove_entry(&self.key);
+            stripe.gone.extend(flight.map(|(key, _)| (key, None)));
         }
         self.is_finished.set(true);
         (stripe, is_ours)

@@ -95,7 +95,7 @@ impl Model {
 
     fn join_or_lead(&self) -> Joined<String, u64> {
         let mut stripe = self.leases.lock(HASH);
-        self.leases.join_or_lead(&mut stripe, HASH, KEY.to_owned(), Begun { born: 0, at_ms: 0 }, |_| true)
+        self.leases.join_or_lead(&mut stripe, HASH, &KEY.to_owned(), Begun { born: 0, at_ms: 0 }, |_| true)
     }
 
     fn load(&self, lease: Lease<String, u64>) {

@@ -29,6 +29,9 @@ impl Trouble {
     }
 }
 
+/// A key that a stripe is done with, to be dropped when the stripe is unlocked.
+pub(super) type Gone<K> = (K, Option<Trouble>);
+
 pub(super) struct Troubles<K> {
     keys: HashMap<K, Trouble, RandomState>,
     keys_max: usize,
@@ -40,20 +43,25 @@ impl<K: Hash + Eq + Clone> Troubles<K> {
         Troubles { keys: HashMap::with_hasher(hasher), keys_max: (TROUBLES_MAX / stripes.max(1)).max(1) }
     }
 
-    pub(super) fn note(&mut self, key: K, trouble: Trouble, now_ms: u64) {
+    /// What it displaces goes into `gone`.
+    pub(super) fn note(&mut self, key: K, trouble: Trouble, now_ms: u64, gone: &mut Vec<Gone<K>>) {
+        gone.extend(self.keys.remove_entry(&key).map(|(key, trouble)| (key, Some(trouble))));
         if trouble.is_over(now_ms) {
-            self.keys.remove(&key);
+            gone.push((key, Some(trouble)));
             return;
         }
-        if self.keys.len() >= self.keys_max && !self.keys.contains_key(&key) {
-            self.keys.retain(|_, trouble| !trouble.is_over(now_ms));
-            if self.keys.len() >= self.keys_max
-                && let Some(other) = self.keys.keys().next().cloned()
-            {
-                self.keys.remove(&other);
-            }
+        if self.keys.len() >= self.keys_max {
+            self.forget_if(|_, trouble| trouble.is_over(now_ms), usize::MAX, gone);
+        }
+        if self.keys.len() >= self.keys_max {
+            self.forget_if(|_, _| true, 1, gone);
         }
         self.keys.insert(key, trouble);
+    }
+
+    fn forget_if(&mut self, mut is_wanted: impl FnMut(&K, &Trouble) -> bool, keys_max: usize, gone: &mut Vec<Gone<K>>) {
+        let forgotten = self.keys.extract_if(|key, trouble| is_wanted(key, trouble)).take(keys_max);
+        gone.extend(forgotten.map(|(key, trouble)| (key, Some(trouble))));
     }
 
     pub(super) fn get<Q>(&self, key: &Q) -> Option<&Trouble>
@@ -64,17 +72,18 @@ impl<K: Hash + Eq + Clone> Troubles<K> {
         if self.keys.is_empty() { None } else { self.keys.get(key) }
     }
 
-    pub(super) fn forget<Q>(&mut self, key: &Q)
+    pub(super) fn forget<Q>(&mut self, key: &Q) -> Option<Gone<K>>
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if !self.keys.is_empty() {
-            self.keys.remove(key);
+        if self.keys.is_empty() {
+            return None;
         }
+        self.keys.remove_entry(key).map(|(key, trouble)| (key, Some(trouble)))
     }
 
-    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
-        self.keys.retain(|key, _| is_kept(key));
+    pub(super) fn forget_where(&mut self, mut is_wanted: impl FnMut(&K) -> bool, gone: &mut Vec<Gone<K>>) {
+        self.forget_if(|key, _| is_wanted(key), usize::MAX, gone);
     }
 }

@@ -94,7 +94,7 @@ pub(super) const FAMILIES: &[Family] = &[
     gauge("scrubjay_load_waiters", "Calls that wait for a load now.", Source::Cache(|stats| stats.waiting)),
     counter(
         "scrubjay_loads_joined_total",
-        "Calls that waited for a load which another had begun.",
+        "Keys that a call waited for while another loaded them.",
         Source::Cache(|stats| stats.joined),
     ),
     counter(

@@ -39,11 +39,12 @@ pub struct Stats {
     pub load_seconds: f64,
     /// How many of them took how long.
     pub load_times: Vec<LoadTime>,
-    /// Calls that had to wait for a load, their own or another's.
+    /// Calls that had to wait for a load, their own or another's. A call for many keys is one, however many it waits for.
     pub waiters: u64,
     /// Calls that wait for one now.
     pub waiting: u64,
-    /// Of the waiters, those whose key was being loaded already: loads that were not made.
+    /// How often a call waited for a key that was being loaded already: loads that were not made. A call for many keys counts
+    /// each such key, and a call that sets out again, since its key was invalidated meanwhile, may count twice.
     pub joined: u64,
     /// Loads whose result was returned but not stored, since their key was removed, inserted or cleared meanwhile.
     pub revoked: u64,
@@ -384,6 +385,7 @@ impl From<&CompressedTier> for TierStats {
             inserts: counts.inserts,
             departures: Departures {
                 removed: counts.removed,
+                replaced: counts.replaced,
                 expired: counts.expired,
                 evicted: counts.evicted,
                 promoted: counts.promoted,

@@ -138,3 +138,17 @@ async fn an_estimate_counts_what_values_keys_and_tags_hold() {
     assert!((900..1_250).contains(&(weights[2] - weights[0])), "{weights:?}");
     assert!((80..280).contains(&weights[0]), "{weights:?}");
 }
+
+#[test]
+fn a_runtime_without_timers_is_refused() {
+    let expected = "runtime has its timers off, must be built with enable_time or enable_all";
+    let without = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let builder = || Cache::<u64, u64>::builder("no timers").memory(Memory::entries(10));
+    let here = without.block_on(builder().build()).unwrap_err();
+    assert_eq!((here.kind(), here.to_string().as_str()), (scrubjay::ErrorKind::Invalid, expected));
+    let with = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let given = with.block_on(builder().runtime(without.handle().clone()).build()).unwrap_err();
+    assert_eq!(given.to_string(), expected);
+    let cache = without.block_on(builder().runtime(with.handle().clone()).build()).unwrap();
+    without.block_on(cache.insert(1, 1)).unwrap();
+}

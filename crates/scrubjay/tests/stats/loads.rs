@@ -28,8 +28,29 @@ async fn a_load_is_counted_once_and_who_waits_for_it_each() {
     assert!(cache.get_or_load_many(&[1, 2, 3, 4, 5], many).await.iter().all(Result::is_ok));
     let stats = cache.stats();
     assert_eq!((stats.loads, lookups(&stats.memory), stats.memory.inserts), (3, [3, 0, 6], 5));
+    assert_eq!(loading(&stats), [3, 0, 4, 1], "one call waited, for three keys");
     let mean = stats.load_seconds / 3.0;
     assert!((stats.load_seconds_mean() - mean).abs() < 1e-9 && (stats.seconds_saved() - 3.0 * mean).abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn a_call_for_many_keys_is_one_that_waits_and_counts_each_key_that_another_loads() {
+    let cache = builder(&Clock::held()).build().await.unwrap();
+    let many = async |keys: Vec<u64>| {
+        a_while().await;
+        Ok::<_, io::Error>(keys)
+    };
+    let waiting = async {
+        a_while().await;
+        cache.stats().waiting
+    };
+    let keys = [1, 2, 3, 4];
+    let (first, second, waiting) =
+        tokio::join!(cache.get_or_load_many(&keys[..3], many), cache.get_or_load_many(&keys, many), waiting);
+    assert!(first.iter().chain(&second).all(Result::is_ok) && waiting <= 2, "{waiting} wait");
+    assert_eq!(loading(&cache.stats()), [2, 0, 2, 3], "for 1, 2 and 3 the second waits for the first");
+    assert!(cache.get_or_load_many(&keys, many).await.iter().all(Result::is_ok));
+    assert_eq!(loading(&cache.stats()), [2, 0, 2, 3], "nobody waits for what is there");
 }
 
 #[tokio::test]

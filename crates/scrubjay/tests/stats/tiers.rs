@@ -93,6 +93,16 @@ async fn an_entry_that_is_removed_below_left_there() {
 }
 
 #[tokio::test]
+async fn an_entry_below_was_replaced_if_a_newer_value_of_its_key_goes_into_memory() {
+    let (two, below) = Two::with_both(&Clock::held(), 5).await;
+    two.cache.insert(below, 6).await.unwrap();
+    let (stats, tier) = two.stats();
+    assert_eq!(left(&tier.departures), [0, 1, 0, 0, 0, 0]);
+    assert_eq!((tier.inserts, tier.entries), (2, 1), "the other one went down instead");
+    assert_eq!((stats.memory.inserts, left(&stats.memory.departures)), (3, [0, 0, 0, 2, 0, 0]));
+}
+
+#[tokio::test]
 async fn what_a_tag_invalidated_below_is_a_miss_and_a_drop() {
     let (two, below) = Two::with_both(&Clock::held(), 5).await;
     two.cache.remove_by_tag(&format!("tag {below}")).await.unwrap();

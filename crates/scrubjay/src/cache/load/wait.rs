@@ -78,7 +78,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         mut waiter: Waiter<Answer<V>>,
         fallback: Fallback<'_, K, V>,
     ) -> Result<Arc<Landing<Answer<V>>>, V> {
-        let _waiting = self.counters.wait();
         let Some(limit) = self.settings.soft_timeout else { return Ok(waiter.await) };
         if let Fallback::Nothing = fallback {
             return Ok(waiter.await);

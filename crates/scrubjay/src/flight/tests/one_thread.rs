@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind};
 use crate::flight::{Begun, Joined, Landing, Lease, Leases, Trouble, WAITERS_MAX, Waiter};
 use crate::memory::Epochs;
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ fn leases() -> Leases<u64, u64> {
 
 fn join(leases: &Leases<u64, u64>, key: u64, may_join: bool) -> Joined<u64, u64> {
     let mut stripe = leases.lock(key);
-    leases.join_or_lead(&mut stripe, key, key, Begun { born: 0, at_ms: 0 }, |_| may_join)
+    leases.join_or_lead(&mut stripe, key, &key, Begun { born: 0, at_ms: 0 }, |_| may_join)
 }
 
 fn lead(leases: &Leases<u64, u64>, key: u64) -> (Lease<u64, u64>, Waiter<u64>) {
@@ -194,4 +195,75 @@ fn troubles_are_bounded_and_those_that_are_over_go_first() {
     leases.lock(0).note_trouble(30_000, trouble(300), 200);
     assert_eq!(remembered(&leases), 0);
     assert!(leases.lock(0).trouble(&30_000).is_some());
+}
+
+/// A key that looks, when it drops, whether a stripe is locked.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Probe(u64);
+
+thread_local! {
+    static PROBED: Leases<Probe, u64> = Leases::new(Arc::new(Epochs::new(1)));
+    /// Keys that dropped, and of them those that found the stripe locked.
+    static DROPS: Cell<(u64, u64)> = const { Cell::new((0, 0)) };
+}
+
+impl Drop for Probe {
+    fn drop(&mut self) {
+        // Not at the thread's end, when the leases are gone.
+        if let Ok(is_locked) = PROBED.try_with(|leases| leases.try_lock(0).is_none()) {
+            let (all, locked) = DROPS.get();
+            DROPS.set((all + 1, locked + u64::from(is_locked)));
+        }
+    }
+}
+
+/// What `act` does drops so many keys, none of them with the stripe locked.
+fn drops(expected: u64, what: &str, act: impl FnOnce(&Leases<Probe, u64>)) {
+    DROPS.set((0, 0));
+    PROBED.with(act);
+    assert_eq!(DROPS.get(), (expected, 0), "{what}");
+}
+
+#[test]
+fn keys_drop_when_the_stripe_is_unlocked() {
+    let key = Probe(1);
+    let join = |leases: &Leases<Probe, u64>, may_join| {
+        leases.join_or_lead(&mut leases.lock(0), 0, &key, Begun { born: 0, at_ms: 0 }, |_| may_join)
+    };
+    let in_trouble = |leases: &Leases<Probe, u64>, key: &Probe, until_ms, now_ms| {
+        leases.lock(0).note_trouble(key.clone(), trouble(until_ms), now_ms);
+    };
+    drops(2, "led and landed", |leases| {
+        let Joined::Leads(lease, _) = join(leases, true) else { panic!("nobody leads") };
+        let Joined::Follows(_) = join(leases, true) else { panic!("one leads") };
+        lease.land(1);
+    });
+    drops(3, "a flight takes another's place", |leases| {
+        let Joined::Leads(first, _) = join(leases, true) else { panic!("nobody leads") };
+        let Joined::Leads(second, _) = join(leases, false) else { panic!("it may not be joined") };
+        drop((first, second));
+    });
+    for by_key in [true, false] {
+        drops(3, "revoked", |leases| {
+            let Joined::Leads(_lease, _) = join(leases, true) else { panic!("nobody leads") };
+            in_trouble(leases, &key, 100, 1);
+            if by_key {
+                assert!(leases.lock(0).revoke(&key));
+            } else {
+                leases.revoke_where(|_| true);
+            }
+        });
+    }
+    drops(3, "trouble after trouble, and its end", |leases| {
+        in_trouble(leases, &key, 100, 1);
+        in_trouble(leases, &key, 200, 1);
+        in_trouble(leases, &key, 0, 1);
+    });
+    let others: Vec<Probe> = (0..16_384).map(Probe).collect();
+    drops(3 + 16_384, "more troubles than are remembered", |leases| {
+        others.iter().for_each(|key| in_trouble(leases, key, 100, 1));
+        in_trouble(leases, &Probe(u64::MAX), 100, 1);
+        in_trouble(leases, &Probe(u64::MAX - 1), 300, 200);
+    });
+    PROBED.with(|leases| leases.revoke_where(|_| true));
 }
