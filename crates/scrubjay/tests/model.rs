@@ -29,7 +29,7 @@ use config::{Config, Face, Random};
 use steps::Steps;
 use subject::Subject;
 
-/// Calls on each cache.
+/// Calls on each cache, and four times as many where there are four times as many keys.
 const STEPS: u32 = 100;
 
 /// How often each configuration is tried; `None` if nobody says.
@@ -57,7 +57,7 @@ fn run(face: Face, (rest, divisor): (u64, u64), make: impl Fn(&Config) -> Box<dy
             let config = Config::new(face, number, seed);
             let subject = make(&config);
             let steps = Steps::new(config.clone(), subject, Random::new(number << 20 | seed));
-            if let Err((what, log)) = steps.run(STEPS) {
+            if let Err((what, log)) = steps.run(if config.is_wide { 4 * STEPS } else { STEPS }) {
                 panic!("{what}\nconfiguration {number}, seed {seed}: {config:#?}\nafter\n{log}");
             }
         }

@@ -9,8 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
 
 const THREADS: u64 = 4;
-const KEYS: u64 = 100;
 const ROUNDS: u64 = 4_000;
+
+/// How many entries memory holds, and how many keys each owner has.
+#[derive(Clone, Copy)]
+struct Size {
+    entries: u64,
+    keys: u64,
+}
+
+/// So small that every shard is full of entries on the move, and larger.
+const SIZES: [Size; 3] =
+    [Size { entries: 8, keys: 100 }, Size { entries: 32, keys: 100 }, Size { entries: 128, keys: 500 }];
 
 /// Postcard, and now and then another thread's turn: in the middle of a demotion or a promotion, when it matters.
 struct Yielding;
@@ -51,19 +61,19 @@ fn key(owner: u64, n: u64) -> String {
     format!("{owner}:{n}")
 }
 
-fn build(runtime: &tokio::runtime::Runtime, name: &str) -> Cache<String, u64> {
+fn build(runtime: &tokio::runtime::Runtime, name: &str, size: Size) -> Cache<String, u64> {
     let handle = runtime.handle().clone();
-    let builder = Cache::builder(name).memory(Memory::entries(8));
+    let builder = Cache::builder(name).memory(Memory::entries(size.entries));
     now(builder.compressed_with(Compressed::bytes(65_536), Yielding).runtime(handle).build()).unwrap()
 }
 
 /// One owner's life: what it removed is gone, what it wrote is there or absent.
-fn own(cache: &Cache<String, u64>, owner: u64, seed: u64) {
+fn own(cache: &Cache<String, u64>, owner: u64, seed: u64, keys_max: u64) {
     let mut random = Random(seed + owner * 7919 + 1);
     // The version of each of my keys, and whether it may be there.
-    let mut keys: Vec<(u64, bool)> = (0..KEYS).map(|_| (0, false)).collect();
+    let mut keys: Vec<(u64, bool)> = (0..keys_max).map(|_| (0, false)).collect();
     for version in 1..=ROUNDS {
-        let n = random.below(KEYS);
+        let n = random.below(keys_max);
         let mine = key(owner, n);
         let state = &mut keys[usize::try_from(n).unwrap()];
         match random.below(400) {
@@ -84,9 +94,9 @@ fn own(cache: &Cache<String, u64>, owner: u64, seed: u64) {
                 now(cache.remove_by_prefix(&format!("{owner}:"))).unwrap();
                 keys.iter_mut().for_each(|state| state.1 = false);
             }
-            _ => drop(now(cache.get(&key(random.below(THREADS), random.below(KEYS))))),
+            _ => drop(now(cache.get(&key(random.below(THREADS), random.below(keys_max))))),
         }
-        let n = if version % 3 == 0 { random.below(KEYS) } else { n };
+        let n = if version % 3 == 0 { random.below(keys_max) } else { n };
         let (expected, is_there) = keys[usize::try_from(n).unwrap()];
         if let Some(found) = now(cache.get(&key(owner, n))) {
             assert!(
@@ -100,12 +110,12 @@ fn own(cache: &Cache<String, u64>, owner: u64, seed: u64) {
 #[test]
 fn nothing_comes_back_that_its_owner_removed_or_replaced() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    for seed in 0..4 {
-        let cache = build(&runtime, "history");
+    for (seed, size) in (0..).zip(SIZES) {
+        let cache = build(&runtime, "history", size);
         std::thread::scope(|scope| {
             for owner in 0..THREADS {
                 let cache = &cache;
-                scope.spawn(move || own(cache, owner, seed));
+                scope.spawn(move || own(cache, owner, seed, size.keys));
             }
         });
         let stats = cache.stats();
@@ -117,11 +127,16 @@ fn nothing_comes_back_that_its_owner_removed_or_replaced() {
 #[test]
 fn a_load_never_brings_back_what_was_removed_after_it_began() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let cache = build(&runtime, "loads");
-    let truth: Arc<Vec<AtomicU64>> = Arc::new((0..THREADS * KEYS).map(|_| AtomicU64::new(0)).collect());
+    SIZES.into_iter().for_each(|size| load_and_remove(&runtime, size));
+}
+
+fn load_and_remove(runtime: &tokio::runtime::Runtime, size: Size) {
+    let keys_max = size.keys;
+    let cache = build(runtime, "loads", size);
+    let truth: Arc<Vec<AtomicU64>> = Arc::new((0..THREADS * keys_max).map(|_| AtomicU64::new(0)).collect());
     let load = |owner: u64, n: u64| {
         let truth = Arc::clone(&truth);
-        let index = usize::try_from(owner * KEYS + n).unwrap();
+        let index = usize::try_from(owner * keys_max + n).unwrap();
         let owned = key(owner, n);
         let cache = cache.clone();
         async move {
@@ -135,12 +150,12 @@ fn a_load_never_brings_back_what_was_removed_after_it_began() {
     };
     std::thread::scope(|scope| {
         for owner in 0..THREADS {
-            let (runtime, cache, truth, load) = (&runtime, &cache, &truth, &load);
+            let (cache, truth, load) = (&cache, &truth, &load);
             scope.spawn(move || {
                 let mut random = Random(owner + 1);
                 for _ in 0..600 {
-                    let n = random.below(KEYS);
-                    let index = usize::try_from(owner * KEYS + n).unwrap();
+                    let n = random.below(keys_max);
+                    let index = usize::try_from(owner * keys_max + n).unwrap();
                     let version = truth[index].fetch_add(1, Ordering::SeqCst) + 1;
                     match random.below(8) {
                         0 => drop(now(cache.remove_by_prefix(&key(owner, n))).unwrap()),
@@ -148,7 +163,7 @@ fn a_load_never_brings_back_what_was_removed_after_it_began() {
                         _ => drop(now(cache.remove(&key(owner, n))).unwrap()),
                     }
                     assert_eq!(runtime.block_on(load(owner, n)), version, "key {owner}:{n}");
-                    runtime.block_on(load(random.below(THREADS), random.below(KEYS)));
+                    runtime.block_on(load(random.below(THREADS), random.below(keys_max)));
                 }
             });
         }

@@ -5,7 +5,7 @@ use std::io;
 use tokio::sync::oneshot;
 
 async fn cache(name: &str) -> Cache<String, String> {
-    Cache::builder(name).memory(Memory::entries(4)).compressed(Compressed::bytes(1 << 20)).build().await.unwrap()
+    Cache::builder(name).memory(Memory::entries(8)).compressed(Compressed::bytes(1 << 20)).build().await.unwrap()
 }
 
 /// Begins a load of `key` that ends when it is told with what.

@@ -128,7 +128,7 @@ async fn a_clear_counts_in_every_tier_before_it_has_emptied_one() {
 #[tokio::test]
 async fn what_is_promoted_during_a_removal_by_prefix_is_removed_too() {
     let builder =
-        Cache::builder("promoted meanwhile").memory(Memory::entries(8)).compressed(Compressed::bytes(1 << 20));
+        Cache::builder("promoted meanwhile").memory(Memory::entries(32)).compressed(Compressed::bytes(1 << 20));
     let cache: Cache<Watched, u64> = builder.build().await.unwrap();
     for round in 0..10 {
         cache.insert_many((0..300).map(|n| (Watched(format!("p:{n}")), n))).await.unwrap();

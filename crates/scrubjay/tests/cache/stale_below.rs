@@ -8,11 +8,11 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const SECOND: Duration = Duration::from_secs(1);
-const KEYS: u64 = 40;
+const KEYS: u64 = 80;
 
-/// Keys 0 to 39, past their time, nearly all of them in the compressed tier.
+/// Keys 0 to 79, past their time, nearly all of them in the compressed tier.
 async fn stale_below(clock: &Clock, builder: CacheBuilder<u64, u64>) -> Cache<u64, u64> {
-    let builder = builder.memory(Memory::entries(2)).compressed(Compressed::bytes(1 << 20));
+    let builder = builder.memory(Memory::entries(8)).compressed(Compressed::bytes(1 << 20));
     let cache = builder.clock(clock.clone()).time_to_live(SECOND).build().await.unwrap();
     cache.insert_many((0..KEYS).map(|n| (n, n))).await.unwrap();
     clock.advance(SECOND);
@@ -143,7 +143,7 @@ async fn who_joins_the_refresh_of_a_value_below_memory_is_served_that_at_once() 
 async fn the_soft_timeout_of_who_joins_finds_the_value_below_memory() {
     let clock = Clock::tokio();
     let builder = Cache::builder("soft").fail_safe(fail_safe()).soft_timeout(SECOND / 10);
-    let builder = builder.memory(Memory::entries(2)).compressed(Compressed::bytes(1 << 20));
+    let builder = builder.memory(Memory::entries(8)).compressed(Compressed::bytes(1 << 20));
     let cache = builder.clock(clock).time_to_live(SECOND).build().await.unwrap();
     for key in 0..KEYS {
         cache.insert_many((0..KEYS).map(|n| (n, n))).await.unwrap();

@@ -64,8 +64,12 @@ fn invalidate(cache: &Cache<String, String>, how: &str) {
 
 #[tokio::test]
 async fn what_memory_evicts_is_found_in_the_compressed_tier_and_comes_back() {
-    let cache: Cache<u64, String> =
-        Cache::builder("both").memory(Memory::entries(8)).compressed(Compressed::bytes(4 << 20)).build().await.unwrap();
+    let cache: Cache<u64, String> = Cache::builder("both")
+        .memory(Memory::entries(32))
+        .compressed(Compressed::bytes(4 << 20))
+        .build()
+        .await
+        .unwrap();
     cache.insert_many((0..1000).map(|n| (n, format!("value {n}")))).await.unwrap();
     let stats = cache.stats();
     let below = stats.compressed.unwrap();

@@ -1,5 +1,6 @@
 //! What a cache may be made of, by number.
 
+use super::reference::KEYS;
 use scrubjay::{CacheBuilder, Clock, Compressed, FailSafe, Floats, Json, Key, Memory, Raw};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) face: Face,
     pub(crate) below: Below,
     pub(crate) room: Room,
+    /// Whether it is about many keys, and the tiniest memory is not as tiny.
+    pub(crate) is_wide: bool,
     /// Whether the compressed tier too is too small, for values that are large then.
     pub(crate) is_small_below: bool,
     pub(crate) has_partition: bool,
@@ -117,6 +120,7 @@ impl Config {
             face,
             below: if has_below { codec } else { Below::None },
             room,
+            is_wide: random.is_one_in(3),
             is_small_below: has_below && random.is_one_in(4),
             has_partition,
             has_measured_cost: given(1) == 1,
@@ -140,6 +144,11 @@ impl Config {
         }
     }
 
+    /// How many of the keys are in use.
+    pub(crate) fn keys(&self) -> usize {
+        if self.is_wide { KEYS } else { 24 }
+    }
+
     /// The most by which a time to live may be shortened.
     pub(crate) fn part(ttl_ms: u64, jitter: f64) -> u64 {
         let part = Duration::from_millis(ttl_ms).mul_f64(jitter).as_millis();
@@ -154,6 +163,7 @@ impl Config {
     /// The budget at the start.
     pub(crate) fn capacity(&self) -> u64 {
         match self.room {
+            Room::Tiny if self.is_wide => 32,
             Room::Tiny => 4,
             Room::Bytes => self.bytes_least(),
             Room::Ample => 1000,
@@ -163,7 +173,7 @@ impl Config {
     /// Another that `resize` may set.
     pub(crate) fn another_capacity(&self, random: &mut Random) -> u64 {
         match self.room {
-            Room::Tiny => 1 + random.below(8),
+            Room::Tiny => 1 + random.below(2 * self.capacity()),
             Room::Bytes => self.bytes_least() + random.below(self.bytes_least()),
             Room::Ample => 500 + random.below(1000),
         }
@@ -172,7 +182,7 @@ impl Config {
     /// What the partition of [`in_partition`] may take.
     pub(crate) fn quota(&self) -> u64 {
         match self.room {
-            Room::Tiny => 2,
+            Room::Tiny => self.capacity() / 2,
             Room::Bytes => self.bytes_least() / 2,
             Room::Ample => 200,
         }

@@ -5,7 +5,7 @@ use super::subject::{New, Seen};
 use scrubjay::ErrorKind;
 
 /// Keys of a cache.
-pub(crate) const KEYS: usize = 24;
+pub(crate) const KEYS: usize = 96;
 
 /// What went wrong.
 pub(crate) type Verdict = Result<(), String>;

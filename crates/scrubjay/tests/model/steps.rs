@@ -41,7 +41,7 @@ impl Steps {
     }
 
     fn step(&mut self) -> Verdict {
-        let key = self.random.index(KEYS);
+        let key = self.some_key();
         match self.random.below(100) {
             0..15 => self.read(key),
             15..20 => self.read_many(),
@@ -71,9 +71,13 @@ impl Steps {
         self.reference.config.face == Face::Memory
     }
 
+    fn some_key(&mut self) -> usize {
+        self.random.index(self.reference.config.keys())
+    }
+
     fn some_keys(&mut self) -> Vec<usize> {
         let count = self.random.index(8);
-        (0..count).map(|_| self.random.index(KEYS)).collect()
+        (0..count).map(|_| self.some_key()).collect()
     }
 
     fn some_ms(&mut self) -> u64 {
@@ -283,7 +287,7 @@ impl Steps {
     }
 
     fn remove_by_prefix(&mut self) -> Verdict {
-        let numbered = key(self.random.index(KEYS));
+        let numbered = key(self.some_key());
         let prefix = &numbered[..2 + self.random.index(2)];
         let count = self.subject.remove_by_prefix(prefix);
         self.note(("remove_by_prefix", prefix, count));
@@ -308,10 +312,11 @@ impl Steps {
 
     /// To a moment of any entry's where something ends, or just before it, or by any time.
     fn advance(&mut self) -> Verdict {
+        let number = self.some_key();
         let (now_ms, config) = (self.reference.now_ms, &self.reference.config);
         let windows = [0, config.stale_while_revalidate_ms, config.max_stale_ms];
         let window_ms = windows[self.random.index(3)];
-        let state = &self.reference.states[self.random.index(KEYS)];
+        let state = &self.reference.states[number];
         let end_ms = state.entry.as_ref().map_or(0, |entry| entry.fresh_most_ms.saturating_add(window_ms));
         let by_ms = match self.random.below(4) {
             0 if (now_ms + 1..u64::MAX).contains(&end_ms) => end_ms - now_ms,
