@@ -2,6 +2,7 @@
 //! says so, or when every task waits for a timer, straight to the next one.
 
 mod cancelled;
+mod edges;
 mod failing;
 mod histories;
 mod many;
