@@ -14,6 +14,7 @@
 //! **Invariant:** for a name there is at most one [`Tag`] that anybody holds, the one in the registry.
 
 use crate::error::Error;
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -65,7 +66,8 @@ impl TagSet {
 #[derive(Debug)]
 pub(crate) struct Stamps {
     sequence: AtomicU64,
-    cleared_at: AtomicU64,
+    /// Apart from what is written more often: every hit reads it.
+    cleared_at: CachePadded<AtomicU64>,
     registry: Mutex<Registry>,
 }
 
@@ -80,7 +82,7 @@ struct Registry {
 impl Stamps {
     pub(crate) fn new() -> Stamps {
         let registry = Registry { tags: HashMap::default(), floors: Vec::new(), sweep_at: SWEEP_MIN };
-        Stamps { sequence: AtomicU64::new(0), cleared_at: AtomicU64::new(0), registry: Mutex::new(registry) }
+        Stamps { sequence: AtomicU64::new(0), cleared_at: CachePadded::default(), registry: Mutex::new(registry) }
     }
 
     /// What an entry is born with whose load or insert begins now.

@@ -102,9 +102,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         E: Into<BoxError>,
     {
         let mut asking = Asking::new(self, key, loader);
-        poll_fn(move |context| match asking.hit(Ok) {
-            Some(hit) => Poll::Ready(hit),
-            None => asking.poll_value(context),
+        poll_fn(move |context| {
+            let hit = asking.hit(Ok);
+            if hit.is_ready() { hit } else { asking.poll_value(context) }
         })
     }
 
@@ -127,9 +127,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         E: Into<BoxError>,
     {
         let mut asking = Asking::new(self, key, loader);
-        poll_fn(move |context| match asking.hit(|value| Ok(Some(value))) {
-            Some(hit) => Poll::Ready(hit),
-            None => asking.poll(context),
+        poll_fn(move |context| {
+            let hit = asking.hit(|value| Ok(Some(value)));
+            if hit.is_ready() { hit } else { asking.poll(context) }
         })
     }
 }
@@ -156,14 +156,16 @@ where
         Asking { cache, key, loader: Some(loader), load: None }
     }
 
-    /// Before the load begins: whether memory has a plain hit, as the caller's answer.
-    #[inline]
-    fn hit<R>(&self, answer: impl FnOnce(V) -> R) -> Option<R> {
+    /// Before the load begins: the caller's answer, if memory has a plain hit.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "the hit path: the answer is written where the caller wants it")]
+    fn hit<R>(&self, answer: impl FnOnce(V) -> R) -> Poll<R> {
         if self.load.is_some() {
-            return None;
+            return Poll::Pending;
         }
         let shared = &*self.cache.shared;
-        shared.hit_in_memory(shared.memory.hash(self.key), self.key, answer)
+        let hash = shared.memory.hash(self.key);
+        shared.hit_in_memory(hash, self.key, |value| Poll::Ready(answer(value)), || Poll::Pending)
     }
 
     /// What is no hit. Never inlined, so that the compiler leaves the result of a hit in one piece.
