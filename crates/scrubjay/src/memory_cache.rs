@@ -194,6 +194,7 @@ where
         self.shared.admission.resize(capacity)?;
         let departed = self.shared.tier.resize(capacity);
         self.shared.settle(departed);
+        self.shared.tier.settle();
         Ok(())
     }
 

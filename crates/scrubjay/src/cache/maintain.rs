@@ -82,6 +82,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             drop(compressed.tier.clear());
         }
         self.let_go(departed.into());
+        self.memory.settle();
     }
 }
 
@@ -145,6 +146,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         self.shared.tasks.check_open()?;
         check_capacity("capacity", capacity, self.shared.capacity_min)?;
         self.shared.let_go(self.shared.memory.resize(capacity).into());
+        self.shared.memory.settle();
         Ok(())
     }
 

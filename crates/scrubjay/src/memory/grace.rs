@@ -208,15 +208,17 @@ pub(super) fn is_pinned() -> bool {
 /// The reads that were under way at one moment.
 #[derive(Debug)]
 pub(super) struct Grace {
+    /// Whether readers could be trusted to have said that they read.
+    is_fenced: bool,
     readers: SmallVec<[(&'static Record, u64); 2]>,
 }
 
 impl Grace {
     /// Notes who reads now. What was unlinked before this call can be seen by nobody else later.
     pub(super) fn begin() -> Grace {
-        if READERS_FENCE.load(Ordering::Relaxed) || !membarrier::run() {
-            fence(Ordering::SeqCst);
-        }
+        // A call that once worked may be forbidden later. Readers do not fence by then, so nothing can be said.
+        let is_fenced = READERS_FENCE.load(Ordering::Relaxed) || membarrier::run();
+        fence(Ordering::SeqCst);
         let mut readers = SmallVec::new();
         let mut block = FIRST.get();
         while let Some(here) = block {
@@ -228,13 +230,16 @@ impl Grace {
             }
             block = here.next.get().map(|next| &**next);
         }
-        Grace { readers }
+        Grace { is_fenced, readers }
     }
 
     /// Whether each of them has ended. Once over, always over.
     pub(super) fn is_over(&mut self) -> bool {
+        if !self.is_fenced {
+            *self = Grace::begin();
+        }
         self.readers.retain(|(record, count)| record.count.load(Ordering::Acquire) == *count);
-        self.readers.is_empty()
+        self.is_fenced && self.readers.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 //! **Invariants.** A slot is in exactly one of these: the free list; the index (and then in its partition's policy, and in
 //! the wheel if it has a deadline); the leaves that a caller holds; limbo, where it waits until no reader can see it.
 //! A slot number that a pinned reader found in the index stays written until the pin ends. `make` and `is_wanted`, the only
-//! code of others that runs under the lock, runs before anything has changed.
+//! code of others that runs under the lock besides the key's `Eq`, runs before anything has changed.
 
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
@@ -25,6 +25,7 @@ use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+pub(super) use write::Debt;
 
 /// What all shards of a tier share.
 pub(super) struct Surroundings {
@@ -34,6 +35,8 @@ pub(super) struct Surroundings {
     pub(super) is_watched: bool,
     /// The budget of the whole tier.
     pub(super) capacity: AtomicU64,
+    /// What heavy entries have left behind since somebody last asked in vain for what others do not use.
+    pub(super) excess: AtomicU64,
     /// Whether weights are bytes.
     pub(super) counts_bytes: bool,
     /// The first is that of entries without a partition: its quota is the budget, and its weight is not counted.
@@ -81,7 +84,12 @@ struct Writer {
     table: Arc<Table>,
     len: usize,
     weight: u64,
+    /// What the entries may weigh.
     capacity: u64,
+    /// This shard's part of the budget, when nobody borrows.
+    share: u64,
+    /// What those entries weigh that are too heavy for the share: it is entitled to that much more.
+    heavy: u64,
     /// One for each partition.
     policies: Box<[Policy]>,
     /// There from the first deadline on.
@@ -102,6 +110,8 @@ impl<K, V> Shard<K, V> {
             len: 0,
             weight: 0,
             capacity,
+            share: capacity,
+            heavy: 0,
             policies: (0..partitions).map(|_| Policy::new(capacity)).collect(),
             wheel: None,
             free: Vec::new(),

@@ -9,7 +9,7 @@
 //! slot: state (64) | key | value                                     what a reader looks at
 //! note: home (32) | weight (32) | position (32) | label (32)         what only writers look at, apart
 //! state: deadline_ms (42 bits) | unused (19) | hits (3)
-//! label: partition (16) | cost (8) | unused (8)
+//! label: partition (16) | cost (8) | unused (7) | is heavy (1)
 //! ```
 //!
 //! Notes lie apart from the slots, so that the processor's caches hold more of what readers want.
@@ -31,7 +31,9 @@ use std::sync::Arc;
 
 /// Slots of the first page, a power of two.
 const FIRST_PAGE: u32 = 64;
-/// Pages at most: 2^31 slots.
+/// Slots of a shard at most: the policy and the wheel have uses of their own for the highest bit.
+const SLOTS_MAX: u32 = 1 << 31;
+/// Pages at most: as many slots, and more.
 const PAGES: usize = 26;
 /// The near slots lie in huge pages if there are so many pages of them in all, where each shard will use all of its own.
 const HUGE_PAGES_DENSE: usize = 2;
@@ -123,6 +125,8 @@ pub(super) struct Label {
     pub(super) deadline_ms: u64,
     pub(super) partition: u16,
     pub(super) cost: u8,
+    /// Whether it is too heavy for its shard's share.
+    pub(super) is_heavy: bool,
 }
 
 /// All slots of a shard.
@@ -186,6 +190,7 @@ impl<K, V> Slots<K, V> {
     /// Makes sure that `slot` has memory; slots are taken in ascending order. By the writer.
     pub(super) fn reserve(&self, slot: u32) {
         let Some(beyond) = slot.checked_sub(self.near) else { return };
+        assert!(slot < SLOTS_MAX, "a shard has no more than 2^31 slots");
         let (page, _) = page_of(beyond);
         if !self.pages[page].load(Ordering::Relaxed).is_null() {
             return;
@@ -270,6 +275,12 @@ impl<K, V> Held<'_, K, V> {
         (self.note.label.load(Ordering::Relaxed) >> 16) as usize
     }
 
+    /// Whether it is too heavy for its shard's share.
+    #[inline]
+    pub(super) fn is_heavy(&self) -> bool {
+        self.note.label.load(Ordering::Relaxed) & 1 == 1
+    }
+
     /// Fills the slot, which is free.
     ///
     /// # Safety
@@ -279,7 +290,10 @@ impl<K, V> Held<'_, K, V> {
         self.slot.state.store(label.deadline_ms << DEADLINE_SHIFT, Ordering::Relaxed);
         self.note.home.store(label.home, Ordering::Relaxed);
         self.note.weight.store(label.weight, Ordering::Relaxed);
-        self.note.label.store(u32::from(label.partition) << 16 | u32::from(label.cost) << 8, Ordering::Relaxed);
+        self.note.label.store(
+            u32::from(label.partition) << 16 | u32::from(label.cost) << 8 | u32::from(label.is_heavy),
+            Ordering::Relaxed,
+        );
         let entry = self.slot.entry.get();
         // SAFETY: the slot is free, so nobody looks at its entry, and the writer is alone (the caller's promise).
         unsafe { entry.write(MaybeUninit::new((key, value))) };

@@ -1,14 +1,14 @@
 //! The way into the memory tier: chooses the shard, and does what concerns more than one.
 //!
-//! The budget is cut evenly among the shards. A shard that must hold an entry of more than a quarter of its share borrows from
-//! the others, so the sum of the shares is always the budget.
+//! The budget is cut evenly among the shards. A shard that must hold an entry of more than a quarter of its share takes
+//! capacity from the others, which take what is left over back once it is gone; the sum of all is always the budget.
 
 use super::departed::{Departed, Leave, Leaver, Leaves};
 use super::epochs::Epochs;
 use super::grace;
 use super::index::Parts;
 use super::policy;
-use super::shard::{Partition, Shard, Surroundings};
+use super::shard::{Debt, Partition, Shard, Surroundings};
 use super::slots::{Note, Slot, Slots};
 use super::{Budget, Memory, Reason};
 use crate::clock::Clock;
@@ -85,6 +85,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
                 epochs,
                 is_watched,
                 capacity: AtomicU64::new(capacity),
+                excess: AtomicU64::new(0),
                 counts_bytes,
                 partitions,
             },
@@ -99,7 +100,7 @@ impl<K: Hash + Eq, V> Tier<K, V> {
             Budget::Entries(entries) => entries,
         };
         let each = entries / shards as u64;
-        usize::try_from(each + each / 8).unwrap_or(usize::MAX).saturating_add(LIMBO_SLOTS)
+        usize::try_from(each.saturating_add(each / 8)).unwrap_or(usize::MAX).saturating_add(LIMBO_SLOTS)
     }
 
     /// The hash by which every other call finds the key.
@@ -235,17 +236,24 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         self.of_every_shard(|shard, leaves| shard.clear(&self.around, leaves))
     }
 
-    /// Takes out what has expired, as the timer wheel has it, `entries_max` of each shard at most. Inserts do a little of
-    /// this on their own.
+    /// Takes out what has expired, as the timer wheel has it, `entries_max` of each shard at most, and drops what has left
+    /// before. Inserts do a little of this on their own.
     pub(crate) fn expire(&self, entries_max: usize) -> Departed<'_, K, V> {
+        self.settle();
         self.of_every_shard(|shard, leaves| shard.expire(&self.around, entries_max, leaves))
+    }
+
+    /// Drops what has left, but for what a reader may still see. Writes do this on their own, for many entries at once.
+    pub(crate) fn settle(&self) {
+        self.shards.iter().for_each(Shard::settle);
     }
 
     /// Changes the budget, and evicts down to it.
     pub(crate) fn resize(&self, capacity: u64) -> Departed<'_, K, V> {
         self.around.capacity.store(capacity, Ordering::Relaxed);
+        self.around.excess.store(0, Ordering::Relaxed);
         let mut shares = shares(capacity, self.shards.len());
-        self.of_every_shard(|shard, leaves| shard.set_capacity(&self.around, shares.next().unwrap_or(0), leaves))
+        self.of_every_shard(|shard, leaves| shard.set_share(&self.around, shares.next().unwrap_or(0), leaves))
     }
 
     /// The budget.
@@ -282,8 +290,8 @@ impl<K: Hash + Eq, V> Tier<K, V> {
 
     /// Restores the bounds that the shard by itself does not keep.
     #[inline]
-    fn balance(&self, shard: &Shard<K, V>, debt: u64, partition: u16, departed: &mut Departed<'_, K, V>) {
-        if debt > 0 {
+    fn balance(&self, shard: &Shard<K, V>, debt: Debt, partition: u16, departed: &mut Departed<'_, K, V>) {
+        if debt.amount > 0 {
             self.repay(shard, debt, departed);
         }
         if partition > 0 {
@@ -291,17 +299,28 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         }
     }
 
-    /// The other shards lend what one took beyond its share; what they do not have it gives back.
+    /// The other shards give what they have too much of and what they do not use, and lend, for a heavy entry, what else one
+    /// took beyond its share; what they do not have it gives back.
     #[cold]
-    fn repay(&self, shard: &Shard<K, V>, mut debt: u64, departed: &mut Departed<'_, K, V>) {
+    fn repay(&self, shard: &Shard<K, V>, debt: Debt, departed: &mut Departed<'_, K, V>) {
         let count = self.shards.len();
-        for step in 1..=count {
-            if debt == 0 {
+        let other = |step: usize| &self.shards[(shard.number() as usize + step) & self.shard_mask];
+        let mut amount = debt.amount;
+        for step in 1..count {
+            amount -= other(step).give_excess(&self.around, amount, &mut departed.leaves);
+        }
+        for step in 1..count {
+            amount -= other(step).give_unused(amount);
+        }
+        if amount == debt.amount {
+            self.around.excess.store(0, Ordering::Relaxed);
+        }
+        for step in if debt.is_heavy { 1 } else { count }..=count {
+            if amount == 0 {
                 return;
             }
-            let other = (shard.number() as usize + step) & self.shard_mask;
-            let part = debt.div_ceil((count - step).max(1) as u64);
-            debt -= self.shards[other].lend(&self.around, part, &mut departed.leaves);
+            let part = amount.div_ceil((count - step).max(1) as u64);
+            amount -= other(step).lend(&self.around, part, amount, &mut departed.leaves);
         }
     }
 

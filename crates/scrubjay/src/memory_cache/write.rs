@@ -143,6 +143,7 @@ where
         self.shared.stripes.revoke_all();
         let departed = self.shared.tier.clear();
         self.shared.settle(departed);
+        self.shared.tier.settle();
     }
 
     fn remove_if<Q>(&self, key: &Q, is_wanted: impl FnOnce(&V) -> bool) -> bool

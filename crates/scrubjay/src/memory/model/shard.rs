@@ -40,6 +40,7 @@ impl Cache {
             epochs: None,
             is_watched: false,
             capacity: AtomicU64::new(capacity),
+            excess: AtomicU64::new(0),
             counts_bytes: true,
             partitions: Box::new([Partition { quota: capacity, weight: AtomicU64::new(0) }]),
         };

@@ -43,6 +43,10 @@ impl Limbo {
         self.fresh.tables.push(table);
     }
 
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.fresh.slots.is_empty() && self.fresh.tables.is_empty()
+    }
+
     pub(super) fn drain_into(&mut self, slots: &mut Vec<u32>) {
         slots.append(&mut self.fresh.slots);
         for (_, batch) in self.waiting.drain(..) {
@@ -68,7 +72,9 @@ impl Writer {
     pub(super) fn is_settling_due(&self, around: &Surroundings) -> bool {
         let fresh = &self.limbo.fresh;
         let is_heavy = around.counts_bytes && fresh.weight > self.capacity / 32;
-        fresh.slots.len() >= (self.len / 32).clamp(BATCH_MIN, BATCH_MAX) || is_heavy && fresh.slots.len() > 1
+        // In a small shard no more than are there.
+        let least = BATCH_MIN.min(self.len.max(1));
+        fresh.slots.len() >= (self.len / 32).clamp(least, BATCH_MAX) || is_heavy
     }
 }
 
@@ -87,8 +93,14 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Begins a grace period for what is fresh, and frees whatever no reader can see any more.
-    pub(super) fn settle(&self) {
-        let fresh = std::mem::take(&mut self.writer.lock().limbo.fresh);
+    pub(in super::super) fn settle(&self) {
+        let fresh = {
+            let mut writer = self.writer.lock();
+            if writer.limbo.is_empty() {
+                return;
+            }
+            std::mem::take(&mut writer.limbo.fresh)
+        };
         // The fence of `begin` may take microseconds: not under the lock.
         let mut grace = Grace::begin();
         let mut over = Vec::new();

@@ -20,15 +20,15 @@ use std::sync::atomic::Ordering;
 const EXPIRED_PER_WRITE: usize = 4;
 
 impl<K, V> Shard<K, V> {
-    /// Stores an entry in place of the one that was there. Answers with what the shard took beyond its share for that, which
-    /// the others must [lend](Shard::lend) it.
+    /// Stores an entry in place of the one that was there. Answers with what the shard took for that from the others, who
+    /// must [give](Shard::give_excess) or [lend](Shard::lend) it.
     pub(in super::super) fn insert(
         &self,
         around: &Surroundings,
         parts: Parts,
         new: NewEntry<K, V>,
         leaves: &mut Leaves,
-    ) -> u64
+    ) -> Debt
     where
         K: Eq,
     {
@@ -49,7 +49,7 @@ impl<K, V> Shard<K, V> {
         key: &Q,
         make: impl FnOnce(Option<Leaver<'_, K, V>>) -> Option<NewEntry<K, V>>,
         leaves: &mut Leaves,
-    ) -> Option<(u16, u64)>
+    ) -> Option<(u16, Debt)>
     where
         K: Borrow<Q>,
         Q: Eq + ?Sized,
@@ -80,13 +80,17 @@ impl<K, V> Shard<K, V> {
         found: Option<(Place, u32)>,
         new: NewEntry<K, V>,
         leaves: &mut Leaves,
-    ) -> u64 {
+    ) -> Debt {
         let NewEntry { key, value, weight, deadline_ms, cost, partition } = new;
-        let debt = writer.overdraw(around, u64::from(weight));
+        let debt = writer.borrow(around, u64::from(weight));
+        // What this call itself sends to limbo does not count against what it stores.
+        let room = writer.room(around);
         let slot = writer.take_slot(&self.slots);
         let entry = self.slots.at(slot);
+        let is_heavy = writer.is_heavy(u64::from(weight));
+        let label = Label { home: parts.home, weight, deadline_ms, partition, cost, is_heavy };
         // SAFETY: the slot was on the free list or never used, and the lock is held.
-        unsafe { entry.write(Label { home: parts.home, weight, deadline_ms, partition, cost }, key, value) };
+        unsafe { entry.write(label, key, value) };
         match found {
             Some((place, old)) => {
                 let gone = self.slots.at(old);
@@ -102,7 +106,7 @@ impl<K, V> Shard<K, V> {
         if writer.wheel.is_some() {
             self.expire_some(writer, around, EXPIRED_PER_WRITE, leaves);
         }
-        self.make_room(writer, around, leaves);
+        self.make_room(writer, around, room, leaves);
         debt
     }
 
@@ -164,21 +168,48 @@ impl<K, V> Shard<K, V> {
         self.finish(writer, around);
     }
 
-    /// Changes what the shard may hold, and evicts down to it.
-    pub(in super::super) fn set_capacity(&self, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
+    /// Changes the shard's part of the budget, and evicts down to it.
+    pub(in super::super) fn set_share(&self, around: &Surroundings, share: u64, leaves: &mut Leaves) {
         let mut writer = self.writer.lock();
-        self.resize(&mut writer, around, capacity, leaves);
+        writer.share = share;
+        self.resize(&mut writer, around, share, leaves);
         self.finish(writer, around);
     }
 
-    /// Gives up to `wanted` of the shard's capacity away, and says how much.
-    pub(in super::super) fn lend(&self, around: &Surroundings, wanted: u64, leaves: &mut Leaves) -> u64 {
+    /// Gives `wanted` of the shard's capacity away, if it has so much, and what is not used then besides, up to `most` in
+    /// all; says how much that was.
+    pub(in super::super) fn lend(&self, around: &Surroundings, wanted: u64, most: u64, leaves: &mut Leaves) -> u64 {
         let mut writer = self.writer.lock();
         let lent = wanted.min(writer.capacity);
         let capacity = writer.capacity - lent;
         self.resize(&mut writer, around, capacity, leaves);
+        // The last that it evicted may have been heavy.
+        let unused = writer.capacity.saturating_sub(writer.weight).min(most - lent);
+        writer.capacity -= unused;
+        writer.tell_policies();
         self.finish(writer, around);
-        lent
+        lent + unused
+    }
+
+    /// Gives up to `wanted` of what the shard holds beyond what it is entitled to away, and says how much.
+    pub(in super::super) fn give_excess(&self, around: &Surroundings, wanted: u64, leaves: &mut Leaves) -> u64 {
+        let mut writer = self.writer.lock();
+        let given = wanted.min(writer.capacity.saturating_sub(writer.entitled(around)));
+        if given > 0 {
+            let capacity = writer.capacity - given;
+            self.resize(&mut writer, around, capacity, leaves);
+            self.finish(writer, around);
+        }
+        given
+    }
+
+    /// Gives up to `wanted` of what the shard does not use away, and says how much.
+    pub(in super::super) fn give_unused(&self, wanted: u64) -> u64 {
+        let mut writer = self.writer.lock();
+        let given = wanted.min(writer.capacity.saturating_sub(writer.weight));
+        writer.capacity -= given;
+        writer.tell_policies();
+        given
     }
 
     /// Evicts one entry of a partition. `false` if it has none here.
@@ -195,7 +226,8 @@ impl<K, V> Shard<K, V> {
     fn resize(&self, writer: &mut Writer, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
         writer.capacity = capacity;
         writer.tell_policies();
-        self.make_room(writer, around, leaves);
+        let room = writer.room(around);
+        self.make_room(writer, around, room, leaves);
     }
 
     /// The entry of a slot that is in the index.
@@ -261,6 +293,9 @@ impl<K, V> Shard<K, V> {
         let weight = u64::from(entry.weight());
         writer.len += 1;
         writer.weight += weight;
+        if entry.is_heavy() {
+            writer.heavy += weight;
+        }
         around.count(entry.partition(), |total| _ = total.fetch_add(weight, Ordering::Relaxed));
         let deadline_ms = entry.deadline_ms();
         if deadline_ms != 0 {
@@ -274,6 +309,10 @@ impl<K, V> Shard<K, V> {
         let weight = u64::from(entry.weight());
         writer.len -= 1;
         writer.weight -= weight;
+        if entry.is_heavy() {
+            writer.heavy -= weight;
+            around.excess.fetch_add(weight, Ordering::Relaxed);
+        }
         around.count(entry.partition(), |total| _ = total.fetch_sub(weight, Ordering::Relaxed));
         if entry.deadline_ms() != 0
             && let Some(wheel) = &mut writer.wheel
@@ -301,8 +340,8 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    fn make_room(&self, writer: &mut Writer, around: &Surroundings, leaves: &mut Leaves) {
-        while writer.weight > writer.room(around) {
+    fn make_room(&self, writer: &mut Writer, around: &Surroundings, room: u64, leaves: &mut Leaves) {
+        while writer.weight > room {
             let fullest = writer.fullest(around);
             let Some(slot) = writer.policies[fullest].evict(&self.slots) else { break };
             self.let_go(writer, around, slot, Reason::Evicted, leaves);
@@ -343,6 +382,14 @@ impl<K, V> Shard<K, V> {
     }
 }
 
+/// Capacity that a shard has taken, and the others have not given yet.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Debt {
+    pub(in super::super) amount: u64,
+    /// Whether it is for an entry that is too heavy for the shard's share.
+    pub(in super::super) is_heavy: bool,
+}
+
 impl Writer {
     fn take_slot<K, V>(&mut self, slots: &super::Slots<K, V>) -> u32 {
         if let Some(slot) = self.free.pop() {
@@ -362,16 +409,35 @@ impl Writer {
         }
     }
 
-    /// Takes capacity beyond the share for an entry that would fill more than a quarter of it, and says how much.
-    fn overdraw(&mut self, around: &Surroundings, weight: u64) -> u64 {
-        if weight.saturating_mul(4) <= self.capacity {
-            return 0;
+    /// Whether an entry would fill more than a quarter of the share.
+    fn is_heavy(&self, weight: u64) -> bool {
+        weight.saturating_mul(4) > self.share
+    }
+
+    /// What the shard may have: its share, and room for what is too heavy for that.
+    fn entitled(&self, around: &Surroundings) -> u64 {
+        self.share.saturating_add(self.heavy).min(around.capacity.load(Ordering::Relaxed))
+    }
+
+    /// Takes capacity from the others: for a heavy entry as much as it weighs; and what they have too much of or do not use,
+    /// if this shard must evict though it has less than its share.
+    #[inline]
+    fn borrow(&mut self, around: &Surroundings, weight: u64) -> Debt {
+        let is_heavy = self.is_heavy(weight);
+        let is_short = self.weight + weight > self.capacity && self.capacity < self.share;
+        let is_due = is_heavy || is_short && around.excess.load(Ordering::Relaxed) > 0;
+        if !is_due {
+            return Debt { amount: 0, is_heavy };
         }
-        let wanted = weight.saturating_mul(2).min(around.capacity.load(Ordering::Relaxed));
-        let debt = wanted.saturating_sub(self.capacity);
-        self.capacity += debt;
+        let wanted = match is_heavy {
+            true => self.entitled(around).saturating_add(weight).min(around.capacity.load(Ordering::Relaxed)),
+            // A step at a time: what the others do not use now, they may want later.
+            false => self.capacity.saturating_add(self.share / 8).min(self.share),
+        };
+        let amount = wanted.saturating_sub(self.capacity);
+        self.capacity += amount;
         self.tell_policies();
-        debt
+        Debt { amount, is_heavy }
     }
 
     fn tell_policies(&mut self) {
