@@ -99,8 +99,9 @@ mod membarrier {
         false
     }
 
+    /// The model checker's readers have a fence where this would be theirs.
     pub(super) fn run() -> bool {
-        false
+        cfg!(feature = "__model")
     }
 }
 

@@ -8,6 +8,7 @@
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
 
 mod retire;
+mod share;
 mod write;
 
 use super::departed::{Leave, Leaver};
@@ -21,11 +22,11 @@ use super::{Epochs, Reason};
 use crate::clock::Clock;
 use crossbeam_utils::CachePadded;
 use retire::Limbo;
+pub(super) use share::Debt;
 use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-pub(super) use write::Debt;
 
 /// What all shards of a tier share.
 pub(super) struct Surroundings {

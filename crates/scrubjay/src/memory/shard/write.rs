@@ -10,7 +10,7 @@ use super::super::slots::{Held, Label, fetch};
 use super::super::sync::MutexGuard;
 use super::super::tier::NewEntry;
 use super::super::wheel::Wheel;
-use super::{Shard, Surroundings, Writer};
+use super::{Debt, Shard, Surroundings, Writer};
 use smallvec::SmallVec;
 use std::borrow::Borrow;
 use std::sync::Arc;
@@ -168,50 +168,6 @@ impl<K, V> Shard<K, V> {
         self.finish(writer, around);
     }
 
-    /// Changes the shard's part of the budget, and evicts down to it.
-    pub(in super::super) fn set_share(&self, around: &Surroundings, share: u64, leaves: &mut Leaves) {
-        let mut writer = self.writer.lock();
-        writer.share = share;
-        self.resize(&mut writer, around, share, leaves);
-        self.finish(writer, around);
-    }
-
-    /// Gives `wanted` of the shard's capacity away, if it has so much, and what is not used then besides, up to `most` in
-    /// all; says how much that was.
-    pub(in super::super) fn lend(&self, around: &Surroundings, wanted: u64, most: u64, leaves: &mut Leaves) -> u64 {
-        let mut writer = self.writer.lock();
-        let lent = wanted.min(writer.capacity);
-        let capacity = writer.capacity - lent;
-        self.resize(&mut writer, around, capacity, leaves);
-        // The last that it evicted may have been heavy.
-        let unused = writer.capacity.saturating_sub(writer.weight).min(most - lent);
-        writer.capacity -= unused;
-        writer.tell_policies();
-        self.finish(writer, around);
-        lent + unused
-    }
-
-    /// Gives up to `wanted` of what the shard holds beyond what it is entitled to away, and says how much.
-    pub(in super::super) fn give_excess(&self, around: &Surroundings, wanted: u64, leaves: &mut Leaves) -> u64 {
-        let mut writer = self.writer.lock();
-        let given = wanted.min(writer.capacity.saturating_sub(writer.entitled(around)));
-        if given > 0 {
-            let capacity = writer.capacity - given;
-            self.resize(&mut writer, around, capacity, leaves);
-            self.finish(writer, around);
-        }
-        given
-    }
-
-    /// Gives up to `wanted` of what the shard does not use away, and says how much.
-    pub(in super::super) fn give_unused(&self, wanted: u64) -> u64 {
-        let mut writer = self.writer.lock();
-        let given = wanted.min(writer.capacity.saturating_sub(writer.weight));
-        writer.capacity -= given;
-        writer.tell_policies();
-        given
-    }
-
     /// Evicts one entry of a partition. `false` if it has none here.
     pub(in super::super) fn evict_of(&self, around: &Surroundings, partition: usize, leaves: &mut Leaves) -> bool {
         let mut writer = self.writer.lock();
@@ -221,13 +177,6 @@ impl<K, V> Shard<K, V> {
         }
         self.finish(writer, around);
         victim.is_some()
-    }
-
-    fn resize(&self, writer: &mut Writer, around: &Surroundings, capacity: u64, leaves: &mut Leaves) {
-        writer.capacity = capacity;
-        writer.tell_policies();
-        let room = writer.room(around);
-        self.make_room(writer, around, room, leaves);
     }
 
     /// The entry of a slot that is in the index.
@@ -340,7 +289,7 @@ impl<K, V> Shard<K, V> {
         }
     }
 
-    fn make_room(&self, writer: &mut Writer, around: &Surroundings, room: u64, leaves: &mut Leaves) {
+    pub(super) fn make_room(&self, writer: &mut Writer, around: &Surroundings, room: u64, leaves: &mut Leaves) {
         while writer.weight > room {
             let fullest = writer.fullest(around);
             let Some(slot) = writer.policies[fullest].evict(&self.slots) else { break };
@@ -373,21 +322,13 @@ impl<K, V> Shard<K, V> {
 
     /// Lets the lock go, and begins what must not happen under it.
     #[inline]
-    fn finish(&self, writer: MutexGuard<'_, Writer>, around: &Surroundings) {
+    pub(super) fn finish(&self, writer: MutexGuard<'_, Writer>, around: &Surroundings) {
         let is_due = writer.is_settling_due(around);
         drop(writer);
         if is_due {
             self.settle();
         }
     }
-}
-
-/// Capacity that a shard has taken, and the others have not given yet.
-#[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Debt {
-    pub(in super::super) amount: u64,
-    /// Whether it is for an entry that is too heavy for the shard's share.
-    pub(in super::super) is_heavy: bool,
 }
 
 impl Writer {
@@ -406,43 +347,6 @@ impl Writer {
         self.policies[usize::from(partition)].prepare_insert(home);
         if let Some(free) = self.free.last() {
             slots.fetch(*free);
-        }
-    }
-
-    /// Whether an entry would fill more than a quarter of the share.
-    fn is_heavy(&self, weight: u64) -> bool {
-        weight.saturating_mul(4) > self.share
-    }
-
-    /// What the shard may have: its share, and room for what is too heavy for that.
-    fn entitled(&self, around: &Surroundings) -> u64 {
-        self.share.saturating_add(self.heavy).min(around.capacity.load(Ordering::Relaxed))
-    }
-
-    /// Takes capacity from the others: for a heavy entry as much as it weighs; and what they have too much of or do not use,
-    /// if this shard must evict though it has less than its share.
-    #[inline]
-    fn borrow(&mut self, around: &Surroundings, weight: u64) -> Debt {
-        let is_heavy = self.is_heavy(weight);
-        let is_short = self.weight + weight > self.capacity && self.capacity < self.share;
-        let is_due = is_heavy || is_short && around.excess.load(Ordering::Relaxed) > 0;
-        if !is_due {
-            return Debt { amount: 0, is_heavy };
-        }
-        let wanted = match is_heavy {
-            true => self.entitled(around).saturating_add(weight).min(around.capacity.load(Ordering::Relaxed)),
-            // A step at a time: what the others do not use now, they may want later.
-            false => self.capacity.saturating_add(self.share / 8).min(self.share),
-        };
-        let amount = wanted.saturating_sub(self.capacity);
-        self.capacity += amount;
-        self.tell_policies();
-        Debt { amount, is_heavy }
-    }
-
-    fn tell_policies(&mut self) {
-        for policy in &mut self.policies {
-            policy.set_capacity(self.capacity);
         }
     }
 
