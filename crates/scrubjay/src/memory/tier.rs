@@ -22,8 +22,9 @@ const SHARD_ENTRIES_MIN: u64 = 1024;
 const SHARD_BYTES_MIN: u64 = 512 << 10;
 const SHARDS_MAX: u64 = 1024;
 
-/// Slots of entries that have left a shard and may still be read, in the worst of ordinary times.
-const LIMBO_SLOTS: usize = 512;
+/// Slots of entries that have left a shard and may still be read, in ordinary times: at least, and at most.
+const LIMBO_SLOTS_MIN: u64 = 128;
+const LIMBO_SLOTS_MAX: u64 = 4096;
 
 /// How many keys `get_many` looks ahead at once: the processor has about 24 fetches under way.
 const GROUP: usize = 16;
@@ -100,7 +101,9 @@ impl<K: Hash + Eq, V> Tier<K, V> {
             Budget::Entries(entries) => entries,
         };
         let each = entries / shards as u64;
-        usize::try_from(each.saturating_add(each / 8)).unwrap_or(usize::MAX).saturating_add(LIMBO_SLOTS)
+        // Twice what is collected before a grace period begins. What is never used of this may lie in huge pages.
+        let limbo = (each / 16).min(LIMBO_SLOTS_MAX) + LIMBO_SLOTS_MIN;
+        usize::try_from(each.saturating_add(limbo)).unwrap_or(usize::MAX)
     }
 
     /// The hash by which every other call finds the key.
