@@ -186,7 +186,8 @@ where
     }
 
     /// Changes the budget, in its own units, and makes room for a smaller one before it returns. Quotas of partitions
-    /// stay as they are.
+    /// stay as they are. What keys and values hold outside of themselves is given back; the slots in which they lay stay with
+    /// the cache, for later entries.
     ///
     /// # Errors
     /// The budget is too small, as [`build`](MemoryCacheBuilder::build) has it.

@@ -14,7 +14,8 @@
 //! **Awkward cases.** A pin inside of a pin (a value's `Clone` that reads a cache) leaves the count alone. A thread that has
 //! lost its thread-locals takes a record for one read. Records are reused after their thread, never freed.
 //!
-//! **Limits.** A reader that stalls inside of a read holds back what left meanwhile; the shard bounds how much that may be.
+//! **Limits.** A reader that stalls inside of a read (a closure, or a `Clone`, that does not return) holds back what left
+//! meanwhile. The shard makes up for that with up to half of its capacity; beyond, memory grows until the reader goes on.
 //! Source: the idea of userspace RCU (Desnoyers et al., "User-level implementations of read-copy update", 2012).
 
 #![allow(unsafe_code, reason = "reads without locks; listed in xtask/src/tidy/unsafety.rs")]
