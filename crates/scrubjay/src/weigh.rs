@@ -56,6 +56,11 @@ pub(crate) fn heap_bytes<V: Serialize>(value: &V) -> usize {
     heap.get()
 }
 
+/// Whether `value` can be serialised, as far as its type and itself have a say in it.
+pub(crate) fn is_serialisable<V: Serialize>(value: &V) -> bool {
+    value.serialize(Walk::new(&Cell::new(0))).is_ok()
+}
+
 /// The weight of an entry: what the tier takes for it, and what key and value hold outside of it.
 pub(crate) fn entry_weight(entry_bytes: usize, key_heap_bytes: usize, value_heap_bytes: usize) -> u32 {
     let bytes = entry_bytes.saturating_add(key_heap_bytes).saturating_add(value_heap_bytes);

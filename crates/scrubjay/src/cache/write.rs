@@ -20,7 +20,7 @@ use crate::memory::{Budget, Departed, Leaver, NewEntry, Reason, Tier};
 use crate::options::{EntryOptions, Loaded};
 use crate::stats::{Dropped, Frequent, Place, Rare};
 use crate::stored::Stored;
-use crate::weigh::{entry_weight, heap_bytes};
+use crate::weigh::{entry_weight, heap_bytes, is_serialisable};
 use serde::Serialize;
 use std::borrow::Borrow;
 use std::hash::Hash;
@@ -33,6 +33,8 @@ pub(super) type Listener<K, V> = Box<dyn Fn(&K, &V, Reason) + Send + Sync>;
 /// What an entry weighs.
 pub(super) struct Weigher<K, V> {
     weigh: Weigh<K, V>,
+    /// Where values are known to be of serde: whether one can be serialised.
+    is_serialisable: Option<fn(&V) -> bool>,
     /// Whether it estimates bytes, and knows nothing of tags.
     is_estimate: bool,
     counts_bytes: bool,
@@ -43,7 +45,8 @@ pub(super) type Weigh<K, V> = Box<dyn Fn(&K, &V) -> u32 + Send + Sync>;
 impl<K: Key, V> Weigher<K, V> {
     /// The caller's word, in the units of the budget.
     pub(super) fn given(budget: Budget, weigh: Weigh<K, V>) -> Weigher<K, V> {
-        Weigher { weigh, is_estimate: false, counts_bytes: matches!(budget, Budget::Bytes(_)) }
+        let counts_bytes = matches!(budget, Budget::Bytes(_));
+        Weigher { weigh, is_serialisable: None, is_estimate: false, counts_bytes }
     }
 
     /// An estimate where bytes are counted, and 1 where entries are.
@@ -57,7 +60,7 @@ impl<K: Key, V> Weigher<K, V> {
         } else {
             Box::new(|_, _| 1)
         };
-        Weigher { weigh, is_estimate: counts_bytes, counts_bytes }
+        Weigher { weigh, is_serialisable: Some(is_serialisable), is_estimate: counts_bytes, counts_bytes }
     }
 
     fn weigh(&self, key: &K, value: &V, tag_bytes: usize) -> u32 {
@@ -313,6 +316,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// The weight of an entry, within what it may take.
     fn weight(&self, key: &K, value: Option<&V>, options: &EntryOptions, room: Room) -> Result<u32, Refused> {
+        if self.compressed.is_some()
+            && let (Some(is_serialisable), Some(value)) = (self.weigher.is_serialisable, value)
+            && !is_serialisable(value)
+        {
+            let text = format!("value of key {} does not serialise, must for the compressed tier", shown(key));
+            return Err(Refused { error: Error::invalid(text), is_too_large: false });
+        }
         let weight = match (options.weight, value) {
             (Some(weight), _) => weight,
             (None, Some(value)) => self.weigher.weigh(key, value, room.tag_bytes),

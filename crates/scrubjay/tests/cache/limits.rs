@@ -1,6 +1,6 @@
 //! Bad input: each a clear error that names the field and the limit.
 
-use scrubjay::{Cache, CacheBuilder, Compressed, EntryOptions, FailSafe, Memory};
+use scrubjay::{Cache, CacheBuilder, Compressed, EntryOptions, ErrorKind, FailSafe, Memory};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -151,4 +151,33 @@ fn a_runtime_without_timers_is_refused() {
     assert_eq!(given.to_string(), expected);
     let cache = without.block_on(builder().runtime(with.handle().clone()).build()).unwrap();
     without.block_on(cache.insert(1, 1)).unwrap();
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_serialise_is_refused_where_it_would_have_to() {
+    #[derive(Clone, Debug, PartialEq, serde::Deserialize)]
+    struct Stubborn(bool);
+
+    impl serde::Serialize for Stubborn {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if self.0 { Err(serde::ser::Error::custom("never")) } else { serializer.serialize_bool(false) }
+        }
+    }
+
+    let builder = || Cache::<u64, Stubborn>::builder("stubborn").memory(Memory::bytes(1 << 20));
+    let cache = builder().compressed(Compressed::bytes(1 << 20)).build().await.unwrap();
+    let error = cache.insert(7, Stubborn(true)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    assert!(error.to_string().contains("does not serialise, must for the compressed tier"), "{error}");
+    assert_eq!(cache.get(&7).await, None);
+    cache.insert(7, Stubborn(false)).await.unwrap();
+
+    // A loaded one goes to who asked, and is not stored.
+    let loaded = cache.get_or_load(&8, async |_| Ok::<_, std::io::Error>(Stubborn(true))).await.unwrap();
+    assert_eq!((loaded, cache.get(&8).await), (Stubborn(true), None));
+
+    // In memory alone nothing is serialised.
+    let cache = builder().build().await.unwrap();
+    cache.insert(7, Stubborn(true)).await.unwrap();
+    assert_eq!(cache.get(&7).await, Some(Stubborn(true)));
 }
