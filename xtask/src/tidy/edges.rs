@@ -13,9 +13,14 @@ struct Edges {
 const EDGES: &[Edges] = &[
     Edges { name: "resp", may_use: &[], must_not_use: &["mio", "socket2", "tokio", "axum"] },
     Edges { name: "keyspace", may_use: &[], must_not_use: &["mio", "socket2", "tokio", "axum"] },
-    Edges { name: "scrubjay", may_use: &[], must_not_use: &["mio", "socket2", "axum", "clap", "anyhow"] },
+    Edges { name: "disk", may_use: &[], must_not_use: &["mio", "socket2", "tokio", "axum", "clap", "anyhow"] },
+    Edges {
+        name: "scrubjay",
+        may_use: &["scrubjay-disk"],
+        must_not_use: &["mio", "socket2", "axum", "clap", "anyhow"],
+    },
     Edges { name: "server", may_use: &["scrubjay-resp", "scrubjay-keyspace"], must_not_use: &["clap", "anyhow"] },
-    Edges { name: "cli", may_use: &["scrubjay-server"], must_not_use: &["mio", "socket2"] },
+    Edges { name: "cli", may_use: &["scrubjay-server", "scrubjay-disk"], must_not_use: &["mio", "socket2"] },
 ];
 
 /// Each crate depends on those below it, and on nothing that its boundary keeps out.

@@ -1,0 +1,27 @@
+//! The disk engine: bytes by namespace and key in a log of segments, with expiry and heat.
+#![allow(dead_code, unused_imports, reason = "being built: goes when the store stands")]
+
+mod admission;
+mod bandwidth;
+mod block;
+mod device;
+mod error;
+mod heat;
+mod index;
+mod inspect;
+mod log;
+mod manifest;
+mod namespace;
+mod open;
+mod options;
+mod place;
+mod reclaim;
+mod record;
+mod segment;
+mod simulated;
+mod state;
+mod stats;
+mod store;
+mod value;
+
+pub use device::{Device, DeviceFile};
