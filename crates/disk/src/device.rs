@@ -1,8 +1,20 @@
 //! The seam to the device: files of one folder, by name.
 
+pub(crate) mod file;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+
+/// How files are read and written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Io {
+    /// Through the system's page cache: what was read or written of late is read without the device.
+    #[default]
+    Buffered,
+    /// Past the page cache: no memory beyond the engine's own, every read asks the device. Not every file system takes it.
+    Direct,
+}
 
 /// A folder of files on some device.
 pub trait Device: Send + Sync + fmt::Debug {

@@ -24,4 +24,5 @@ mod stats;
 mod store;
 mod value;
 
-pub use device::{Device, DeviceFile};
+pub use device::file::FileDevice;
+pub use device::{Device, DeviceFile, Io};
