@@ -63,6 +63,15 @@ impl Index {
         threads.saturating_mul(16).max(64).max(by_len).min(SHARDS_MAX).next_power_of_two()
     }
 
+    /// Makes room for so many entries in all, so that filling it copies nothing. Room that stays unused is given back when
+    /// entries go.
+    pub(crate) fn reserve(&self, entries: usize) {
+        // Shards differ by chance, the less the greater they are.
+        let mean = entries / self.shards.len();
+        let each = mean + mean / 16;
+        self.shards.iter().for_each(|shard| shard.lock().table.reserve(each));
+    }
+
     /// Locks the shard that the hash belongs to.
     #[inline]
     pub(crate) fn shard(&self, hash: u64) -> ShardGuard<'_> {

@@ -1,7 +1,7 @@
 //! The table of one shard: open addressing in one piece of memory of any length.
 //!
-//! The upper half of the hash, multiplied by the length, gives the slot that an entry wants, its home. Entries stand in the
-//! order of their homes, each at its home or behind the ones that came before it (Robin Hood order):
+//! The upper half of the hash, multiplied by the length, gives the slot that an entry wants, its home: the greater the hash,
+//! the further on. Entries stand in the order of their hashes, each at its home or behind the ones before it:
 //!
 //! ```text
 //! slot     0    1    2    3    4    5    6
@@ -9,10 +9,10 @@
 //! home          1    1    2         5
 //! ```
 //!
-//! **Invariant:** no slot is empty between an entry and its home, and from an empty slot on homes never decrease (the last
-//! slot being followed by the first). So a search for what is not there ends at the first entry that is nearer to its home
-//! than the search is to its own, some five slots on even when nine in ten are taken. A removal shifts those behind it back
-//! by one, and leaves no mark.
+//! **Invariant:** no slot is empty between an entry and its home, and from an empty slot on hashes only rise (the last slot
+//! being followed by the first, where hashes begin anew behind those that came over the end). So a search for what is not
+//! there ends at the first entry that is nearer to its home than the search is to its own, some five slots on even when
+//! nine in ten are taken. A removal shifts those behind it back by one, and leaves no mark.
 //!
 //! It grows by a quarter when nine in ten slots are taken, so that entries take 27 to 34 bytes; below 16 of 25 it is made
 //! anew with a fifth of its slots free. Growing goes through the entries in order and writes them in order: a plain copy.
@@ -81,20 +81,18 @@ impl Table {
 
     pub(super) fn insert(&mut self, hash: u64, entry: Entry) -> Option<Entry> {
         let packed = slot::pack(hash, &entry);
-        let mut found = self.find(hash);
-        if let Found::At(at) = found {
-            let old = slot::unpack(&self.slots[at]);
-            self.slots[at] = packed;
-            return Some(old);
+        match self.find(hash) {
+            Found::At(at) => {
+                let old = slot::unpack(&self.slots[at]);
+                self.slots[at] = packed;
+                return Some(old);
+            }
+            Found::Absent(_) if (self.len + 1) * 10 > self.slots.len() * 9 => {
+                self.rebuild((self.slots.len() + self.slots.len() / 4).max(SLOTS_MIN), |_| true);
+                self.place(packed);
+            }
+            Found::Absent(at) => self.put(at, packed),
         }
-        if (self.len + 1) * 10 > self.slots.len() * 9 {
-            self.rebuild((self.slots.len() + self.slots.len() / 4).max(SLOTS_MIN), |_| true);
-            found = self.find(hash);
-        }
-        let (Found::Absent(at) | Found::At(at)) = found;
-        self.make_room(at);
-        self.slots[at] = packed;
-        self.len += 1;
         None
     }
 
@@ -113,17 +111,12 @@ impl Table {
     /// Returns how many it let go.
     pub(super) fn retain(&mut self, keep: &mut impl FnMut(u64, &Entry) -> bool) -> usize {
         let before = self.len;
-        let first = self.iter().find(|(hash, entry)| !keep(*hash, entry)).map(|(hash, _)| hash);
-        let Some(first) = first else { return 0 };
-        // `keep` is asked once for each: up to the first that goes all stay.
-        let mut is_past = false;
-        self.rebuild(self.slots.len(), |slot| {
-            if slot[0] == first {
-                is_past = true;
-                return false;
-            }
-            !is_past || keep(slot[0], &slot::unpack(slot))
-        });
+        // Most often all stay, and nothing is written.
+        let mut gone = self.iter().filter(|(hash, entry)| !keep(*hash, entry)).map(|(hash, _)| hash);
+        let Some(first) = gone.next() else { return 0 };
+        let mut gone: Vec<u64> = std::iter::once(first).chain(gone).collect();
+        gone.sort_unstable();
+        self.rebuild(self.slots.len(), |slot| gone.binary_search(&slot[0]).is_err());
         self.shrink();
         before - self.len
     }
@@ -163,7 +156,8 @@ impl Table {
             if slot[0] == hash {
                 return Found::At(at);
             }
-            if self.distance(at) < distance {
+            let theirs = self.distance(at);
+            if theirs < distance || theirs == distance && slot[0] > hash {
                 return Found::Absent(at);
             }
             at = self.next(at);
@@ -216,19 +210,48 @@ impl Table {
         }
     }
 
+    /// Makes room for so many entries, beyond which it grows as ever.
+    pub(super) fn reserve(&mut self, entries: usize) {
+        let slots_len = (entries + entries / 4 + 1).max(SLOTS_MIN);
+        if slots_len > self.slots.len() {
+            self.rebuild(slots_len, |_| true);
+        }
+    }
+
     /// Moves the entries that `keep` says to a table of so many slots, which must be more than they are.
     fn rebuild(&mut self, slots_len: usize, mut keep: impl FnMut(&Slot) -> bool) {
+        // Entries stand in the order of their hashes, but for those at the beginning that came over the end.
+        let is_over = |at: usize| !slot::is_empty(&self.slots[at]) && self.distance(at) > at;
+        let first = (0..self.slots.len()).find(|at| !is_over(*at)).unwrap_or(0);
         let old = std::mem::replace(&mut self.slots, vec![EMPTY; slots_len]);
         self.len = 0;
-        for slot in old.iter().filter(|slot| !slot::is_empty(slot)) {
+        let mut free = 0;
+        for slot in old[first..].iter().filter(|slot| !slot::is_empty(slot)) {
             if !keep(slot) {
                 continue;
             }
-            let (Found::Absent(at) | Found::At(at)) = self.find(slot[0]);
-            self.make_room(at);
-            self.slots[at] = *slot;
-            self.len += 1;
+            let at = free.max(self.home(slot[0]));
+            if at < slots_len {
+                self.slots[at] = *slot;
+                free = at + 1;
+                self.len += 1;
+            } else {
+                self.place(*slot);
+            }
         }
+        old[..first].iter().filter(|slot| keep(slot)).for_each(|slot| self.place(*slot));
+    }
+
+    /// Puts in what is not there, where there is room.
+    fn place(&mut self, slot: Slot) {
+        let (Found::Absent(at) | Found::At(at)) = self.find(slot[0]);
+        self.put(at, slot);
+    }
+
+    fn put(&mut self, at: usize, slot: Slot) {
+        self.make_room(at);
+        self.slots[at] = slot;
+        self.len += 1;
     }
 
     #[cfg(test)]
@@ -245,6 +268,8 @@ impl Table {
             let distance = self.distance(next);
             let before = if slot::is_empty(&self.slots[at]) { 0 } else { self.distance(at) + 1 };
             assert!(distance <= before, "the entry of slot {next} is {distance} behind its home, {before} at most");
+            let is_ordered = distance != before || before == 0 || self.slots[at][0] < self.slots[next][0];
+            assert!(is_ordered, "the hashes of slots {at} and {next} of one home are in disorder");
         }
     }
 }
