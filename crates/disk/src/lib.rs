@@ -18,7 +18,7 @@ mod place;
 mod reclaim;
 mod record;
 mod segment;
-mod simulated;
+pub mod simulated;
 mod state;
 mod stats;
 mod store;
@@ -26,3 +26,4 @@ mod value;
 
 pub use device::file::FileDevice;
 pub use device::{Device, DeviceFile, Io};
+pub use simulated::SimulatedDevice;
