@@ -24,6 +24,7 @@ mod stats;
 mod store;
 mod value;
 
+pub use admission::Admission;
 pub use device::file::FileDevice;
 pub use device::{Device, DeviceFile, Io};
 pub use simulated::SimulatedDevice;
