@@ -23,12 +23,15 @@ impl Bandwidth {
         Bandwidth { bytes_per_second: bytes_per_second.max(1), free_at: Duration::ZERO }
     }
 
-    /// Takes the time that so many bytes need, and says how long to wait before they are written. `now` is since any instant, the
-    /// same each time.
-    pub(crate) fn take(&mut self, bytes: u64, now: Duration) -> Duration {
+    /// How long to wait before the next write. `now` is since any instant, the same each time.
+    pub(crate) fn wait(&self, now: Duration) -> Duration {
+        self.free_at.saturating_sub(now)
+    }
+
+    /// Takes the time that a write of so many bytes needs, which begins now.
+    pub(crate) fn spend(&mut self, bytes: u64, now: Duration) {
         let start = self.free_at.max(now.saturating_sub(BURST));
         self.free_at = start.saturating_add(self.time_of(bytes));
-        start.saturating_sub(now)
     }
 
     fn time_of(&self, bytes: u64) -> Duration {
