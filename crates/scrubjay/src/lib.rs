@@ -129,6 +129,7 @@ mod error;
 mod filter;
 mod flight;
 mod health;
+mod kept;
 mod key;
 mod limits;
 mod memory;

@@ -8,10 +8,11 @@ use super::{Cache, Compressing, Shared};
 use crate::clock::Clock;
 use crate::codec::{Codec, Postcard};
 use crate::compressed::{Compressed, CompressedTier, TierSetup};
-use crate::entry::NAMESPACE_LEN_MAX;
+use crate::entry::{Anchor, NAMESPACE_LEN_MAX};
 use crate::error::Error;
 use crate::flight::Leases;
 use crate::health::HealthBook;
+use crate::kept::Keeping;
 use crate::key::Key;
 use crate::limits::{Partitioner, milliseconds};
 use crate::memory::{Budget, Epochs, Memory, Reason, Tier, TierOptions};
@@ -267,12 +268,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         let tiers: &[&'static str] = if self.compressed.is_some() { &["memory", "compressed"] } else { &["memory"] };
         let health = HealthBook::new(self.clock.clone(), tiers);
         let is_watched = self.compressed.is_some() || self.listener.is_some();
+        let epochs = Arc::new(Epochs::new(stripe_count()));
         let compressed = self.compressed.map(|(config, codec)| {
-            let (namespace, schema, clock) = (self.name.as_str(), self.schema_version, self.clock.clone());
-            let setup = TierSetup { namespace, schema, codec: codec.id(), clock };
+            let (namespace, schema) = (self.name.as_str().into(), self.schema_version);
+            let (packing, anchor) = (config.packing, Anchor::PROCESS);
+            let keeping = Keeping { namespace, schema, codec: codec.id(), packing, anchor };
+            let setup = TierSetup { keeping, clock: self.clock.clone(), epochs: Arc::clone(&epochs) };
             Compressing { tier: CompressedTier::new(&config, setup), codec }
         });
-        let epochs = Arc::new(Epochs::new(stripe_count()));
         let (counts_bytes, capacity_min) = (matches!(memory.budget, Budget::Bytes(_)), memory.capacity_min());
         let partitions = self.partitioner.map(|name_of| Partitions { with_quotas: memory.partitions.clone(), name_of });
         let watch = (self.clock.clone(), Some(Arc::clone(&epochs)));

@@ -5,8 +5,8 @@
 
 use super::write::{Entering, bytes_of};
 use super::{Cache, Compressing, Shared};
-use crate::compressed::Kept;
 use crate::entry::Times;
+use crate::kept::Kept;
 use crate::key::Key;
 use crate::memory::{NewEntry, Reason};
 use crate::stats::Frequent;
@@ -210,7 +210,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let epoch = self.epochs.get(self.epochs.stripe(hash));
         let owned = key.to_owned();
         let key_bytes = bytes_of(&owned);
-        let Some(raised) = self.read_compressed(compressed, &key_bytes, true) else {
+        let Some(raised) = self.read_compressed(compressed, hash, &key_bytes, true) else {
             return self.find_gone_up(hash, key);
         };
         if self.clock.is_past(raised.times.fresh_until_ms) {
@@ -229,7 +229,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// What lies in the compressed tier past its time, if anything of use. Neither touched nor counted.
     pub(super) fn stale_below(&self, key: &K) -> Option<Stale<V>> {
         let compressed = self.compressed.as_ref()?;
-        let raised = self.read_compressed(compressed, &bytes_of(key), false)?;
+        let raised = self.read_compressed(compressed, self.memory.hash(key), &bytes_of(key), false)?;
         if !self.clock.is_past(raised.times.fresh_until_ms) {
             return None;
         }
@@ -266,6 +266,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     pub(super) fn read_compressed(
         &self,
         compressed: &Compressing<V>,
+        hash: u64,
         key_bytes: &[u8],
         is_touched: bool,
     ) -> Option<Raised<V>> {
@@ -277,9 +278,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             Ok(Raised { value, times, cost, weight, born, tags })
         };
         if is_touched {
-            compressed.tier.get(key_bytes, is_valid, read)
+            compressed.tier.get(hash, key_bytes, is_valid, read)
         } else {
-            compressed.tier.peek(key_bytes, is_valid, read)
+            compressed.tier.peek(hash, key_bytes, is_valid, read)
         }
     }
 
@@ -318,7 +319,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             if stripe.epoch() != epoch || self.moves_held.load(Ordering::Acquire) > 0 {
                 return;
             }
-            compressed.tier.promoted(&key_bytes);
+            compressed.tier.promoted(hash, &key_bytes);
             self.store(&mut stripe, hash, entering)
         };
         self.let_go(left);
@@ -370,7 +371,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Found::Stale(_) | Found::Miss => {}
         }
         let compressed = shared.compressed.as_ref()?;
-        let raised = shared.read_compressed(compressed, &bytes_of(&key.to_owned()), false)?;
+        let hash = shared.memory.hash(key);
+        let raised = shared.read_compressed(compressed, hash, &bytes_of(&key.to_owned()), false)?;
         raised.value.filter(|_| !shared.clock.is_past(raised.times.fresh_until_ms))
     }
 

@@ -11,9 +11,9 @@
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
 use super::{Cache, Compressing, Shared};
-use crate::compressed::NewKept;
 use crate::error::Error;
 use crate::flight::{Answer, Stripe};
+use crate::kept::NewKept;
 use crate::key::Key;
 use crate::limits::{self, Partitioner, cost_class};
 use crate::memory::{Budget, Departed, Leaver, NewEntry, Reason, Tier};
@@ -192,7 +192,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let Entering { entry, key_bytes } = entering;
         let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
         if let (Some(compressed), Some(key_bytes)) = (&self.compressed, key_bytes) {
-            compressed.tier.replaced(&key_bytes);
+            compressed.tier.replaced(hash, &key_bytes);
         }
         let departed = self.memory.insert(hash, entry);
         stripe.raise();
@@ -231,7 +231,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 true
             });
             if let (Some(compressed), Some(key_bytes)) = (&self.compressed, &key_bytes) {
-                compressed.tier.remove_if(key_bytes, |kept| {
+                compressed.tier.remove_if(hash, key_bytes, |kept| {
                     was_there |= !kept.is_absent
                         && !self.clock.is_past(kept.times.fresh_until_ms)
                         && self.stamps.is_valid_named(kept.born, kept.tags);
@@ -295,7 +295,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             if stripe.epoch() != epoch || self.moves_held.load(Ordering::Acquire) > 0 {
                 return dropped(Dropped::Invalidated);
             }
-            compressed.tier.insert(encoded)
+            compressed.tier.insert(hash, encoded)
         };
         drop(left);
     }

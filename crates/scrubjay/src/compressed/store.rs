@@ -3,14 +3,12 @@
 use super::Compressed;
 use super::counters::{CompressedCounts, Count, Counters};
 use crate::clock::Clock;
-use crate::entry::{
-    self, Anchor, Compression, Draft, Entry, Identity, Local, NotEncoded, Packing, Refused, Tags, Times,
-};
+use crate::entry;
 use crate::error::BoxError;
-use crate::memory::{Departed, Memory, NewEntry, Reason, Tier, TierOptions};
+use crate::kept::{Keeping, Kept, NewKept, NotKept, Unusable, Written};
+use crate::memory::{Departed, Epochs, Memory, NewEntry, Reason, Tier, TierOptions};
 use crate::weigh::allocation_bytes;
 use std::borrow::Borrow;
-use std::cell::Cell;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -18,52 +16,13 @@ use std::sync::Arc;
 const ENTRY_SHARE: u64 = 8;
 /// What an `Arc` keeps in front of its bytes.
 const COUNTS_LEN: usize = 16;
-/// What a thread keeps of its buffers between two entries.
-const KEPT_LEN_MAX: usize = 1 << 20;
-
-thread_local! {
-    /// Where entries are written and payloads unpacked. Taken out while in use: a codec that calls the cache finds an
-    /// empty one.
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
 
 /// What the tier must know of the cache that it belongs to.
-pub(crate) struct TierSetup<'a> {
-    /// The cache's name.
-    pub(crate) namespace: &'a str,
-    /// The cache's schema version.
-    pub(crate) schema: u32,
-    /// [`Codec::id`](crate::Codec::id) of the cache's codec.
-    pub(crate) codec: u8,
+pub(crate) struct TierSetup {
+    pub(crate) keeping: Keeping,
     pub(crate) clock: Clock,
-}
-
-/// An entry to be kept, but for its value.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct NewKept<'a> {
-    pub(crate) key: &'a [u8],
-    /// By the cache's clock.
-    pub(crate) times: Times,
-    pub(crate) cost: u8,
-    pub(crate) born: u64,
-    /// In the memory tier.
-    pub(crate) weight: u32,
-    pub(crate) tags: &'a [&'a str],
-}
-
-/// An entry that is kept, but for its value.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kept<'a> {
-    pub(crate) key: &'a [u8],
-    /// By the cache's clock.
-    pub(crate) times: Times,
-    pub(crate) cost: u8,
-    pub(crate) born: u64,
-    /// In the memory tier.
-    pub(crate) weight: u32,
-    pub(crate) tags: Tags<'a>,
-    /// Whether it says that its key has no value.
-    pub(crate) is_absent: bool,
+    /// Whose epochs an entry that leaves carries.
+    pub(crate) epochs: Arc<Epochs>,
 }
 
 /// An entry ready to be stored.
@@ -77,7 +36,28 @@ pub(crate) struct Encoded {
 /// Entries that an insert, a resize or a clear took out. Dropping it frees them: do that outside of locks.
 #[must_use]
 pub(crate) struct Left<'a> {
-    _departed: Departed<'a, Blob, ()>,
+    departed: Departed<'a, Blob, ()>,
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for the disk tier, which comes next"))]
+/// An entry that was evicted: it still counts, there was no room for it.
+pub(crate) struct Evicted<'a> {
+    /// All of it.
+    pub(crate) bytes: &'a [u8],
+    /// The epoch of its key's stripe when it left.
+    pub(crate) epoch: u64,
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for the disk tier, which comes next"))]
+impl Left<'_> {
+    /// Shows what was evicted, and nothing else that left.
+    pub(crate) fn each_evicted(&self, mut f: impl FnMut(Evicted<'_>)) {
+        self.departed.each(|leaver| {
+            if let Reason::Evicted | Reason::OverQuota = leaver.reason {
+                f(Evicted { bytes: &leaver.key.0, epoch: leaver.epoch });
+            }
+        });
+    }
 }
 
 /// The bytes of an entry. Equal and hashed by the key that lies in them.
@@ -107,29 +87,19 @@ impl Eq for Blob {}
 /// Encoded entries in memory, bounded in bytes.
 pub(crate) struct CompressedTier {
     tier: Tier<Blob, ()>,
-    namespace: Box<str>,
-    schema: u32,
-    codec: u8,
-    packing: Packing,
-    anchor: Anchor,
+    keeping: Keeping,
     counters: Counters,
 }
 
+/// Every `hash` is the key's in the memory tier: so an entry here has the same stripe, and leaves with its epoch.
 impl CompressedTier {
     /// A tier as configured; the configuration is validated.
-    pub(crate) fn new(config: &Compressed, setup: TierSetup<'_>) -> CompressedTier {
+    pub(crate) fn new(config: &Compressed, setup: TierSetup) -> CompressedTier {
+        let TierSetup { keeping, clock, epochs } = setup;
         let mut memory = Memory::bytes(config.bytes);
         memory.shards = config.shards;
-        let options = TierOptions { memory, clock: setup.clock, epochs: None, is_watched: true };
-        CompressedTier {
-            tier: Tier::new(options),
-            namespace: setup.namespace.into(),
-            schema: setup.schema,
-            codec: setup.codec,
-            packing: config.packing,
-            anchor: Anchor::PROCESS,
-            counters: Counters::new(),
-        }
+        let options = TierOptions { memory, clock, epochs: Some(epochs), is_watched: true };
+        CompressedTier { tier: Tier::new(options), keeping, counters: Counters::new() }
     }
 
     /// Writes and packs an entry with the payload that `write` appends. Not a moment for locks: it takes microseconds.
@@ -139,55 +109,35 @@ impl CompressedTier {
         new: &NewKept<'_>,
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>,
     ) -> Option<Encoded> {
-        self.encode_with(new, |draft, out| draft.encode(out, self.packing, write))
+        let blob = self.keeping.write(new, write, blob);
+        self.encoded(new, blob)
     }
 
     /// The same for a key that has no value.
     pub(crate) fn encode_absent(&self, new: &NewKept<'_>) -> Option<Encoded> {
-        self.encode_with(new, |draft, out| draft.encode_absent(out))
+        let blob = self.keeping.write_absent(new, blob);
+        self.encoded(new, blob)
     }
 
-    fn encode_with<E>(
-        &self,
-        new: &NewKept<'_>,
-        encode: impl FnOnce(&Draft<'_>, &mut Vec<u8>) -> Result<(), NotEncoded<E>>,
-    ) -> Option<Encoded> {
-        let draft = Draft {
-            identity: self.identity(),
-            key: new.key,
-            times: self.anchor.to_unix(new.times),
-            cost: new.cost,
-            local: Some(Local { born: new.born, weight: new.weight }),
-            tags: new.tags,
-        };
-        let mut buffer = take_buffer();
-        buffer.clear();
-        let result = encode(&draft, &mut buffer).map(|()| Blob(Arc::from(buffer.as_slice())));
-        put_back(buffer);
-        match result {
-            Ok(blob) if u64::from(weight(&blob)) > self.tier.capacity() / ENTRY_SHARE => {
-                self.counters.one(Count::TooLarge);
-                None
-            }
-            Ok(blob) => {
-                let is_packed = Entry::glance(&blob.0).is_ok_and(|entry| entry.compression() != Compression::None);
+    fn encoded(&self, new: &NewKept<'_>, blob: Result<(Blob, bool), NotKept>) -> Option<Encoded> {
+        let why = match blob {
+            Ok((blob, is_packed)) if u64::from(weight(&blob)) <= self.tier.capacity() / ENTRY_SHARE => {
                 let deadline_ms = new.times.ordered().stale_until_ms;
-                Some(Encoded { blob, deadline_ms, cost: new.cost, is_packed })
+                return Some(Encoded { blob, deadline_ms, cost: new.cost, is_packed });
             }
-            Err(not_encoded) => {
-                let is_too_large = matches!(not_encoded, NotEncoded::TooLarge);
-                self.counters.one(if is_too_large { Count::TooLarge } else { Count::NotEncoded });
-                None
-            }
-        }
+            Ok(_) | Err(NotKept::TooLarge) => Count::TooLarge,
+            Err(NotKept::NotEncoded) => Count::NotEncoded,
+        };
+        self.counters.one(why);
+        None
     }
 
     /// Stores the entry in place of the one that was there, and makes room. Drop the result outside of locks.
-    pub(crate) fn insert(&self, encoded: Encoded) -> Left<'_> {
+    pub(crate) fn insert(&self, hash: u64, encoded: Encoded) -> Left<'_> {
         let Encoded { blob, deadline_ms, cost, is_packed } = encoded;
         self.counters.one(Count::Inserted);
         self.counters.add(Count::Packed, u64::from(is_packed));
-        let (hash, weight) = (self.hash(entry::key_of(&blob.0)), weight(&blob));
+        let weight = weight(&blob);
         self.left(self.tier.insert(hash, NewEntry { key: blob, value: (), weight, deadline_ms, cost, partition: 0 }))
     }
 
@@ -196,40 +146,43 @@ impl CompressedTier {
     /// out, counted, and a miss. Both run outside of every lock.
     pub(crate) fn get<R>(
         &self,
+        hash: u64,
         key: &[u8],
         is_valid: impl FnOnce(&Kept<'_>) -> bool,
         read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
     ) -> Option<R> {
-        let blob = self.tier.get(self.hash(key), key, |blob, ()| Blob::clone(blob));
-        self.read_counted(key, blob, is_valid, read)
+        let blob = self.tier.get(hash, key, |blob, ()| Blob::clone(blob));
+        self.read_counted(hash, key, blob, is_valid, read)
     }
 
     /// The same without a touch; hits and misses are not counted.
     pub(crate) fn peek<R>(
         &self,
+        hash: u64,
         key: &[u8],
         is_valid: impl FnOnce(&Kept<'_>) -> bool,
         read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
     ) -> Option<R> {
-        let blob = self.tier.peek(self.hash(key), key, |blob, ()| Blob::clone(blob))?;
-        self.read(key, &blob, is_valid, read).map_err(|reason| self.drop_unusable(key, reason)).ok()
+        let blob = self.tier.peek(hash, key, |blob, ()| Blob::clone(blob))?;
+        self.keeping.read(key, &blob.0, is_valid, read).map_err(|why| self.drop_unusable(hash, key, why)).ok()
     }
 
     fn read_counted<R>(
         &self,
+        hash: u64,
         key: &[u8],
         blob: Option<Blob>,
         is_valid: impl FnOnce(&Kept<'_>) -> bool,
         read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
     ) -> Option<R> {
-        let found = blob.map(|blob| self.read(key, &blob, is_valid, read));
+        let found = blob.map(|blob| self.keeping.read(key, &blob.0, is_valid, read));
         match found {
             Some(Ok(result)) => {
                 self.counters.one(Count::Hit);
                 Some(result)
             }
-            Some(Err(reason)) => {
-                self.drop_unusable(key, reason);
+            Some(Err(why)) => {
+                self.drop_unusable(hash, key, why);
                 self.counters.one(Count::Miss);
                 None
             }
@@ -240,59 +193,43 @@ impl CompressedTier {
         }
     }
 
-    fn read<R>(
-        &self,
-        key: &[u8],
-        blob: &Blob,
-        is_valid: impl FnOnce(&Kept<'_>) -> bool,
-        read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
-    ) -> Result<R, Count> {
-        let entry = Entry::open(&blob.0, key, self.identity()).map_err(count_of)?;
-        let kept = self.kept(&entry);
-        if !is_valid(&kept) {
-            return Err(Count::Invalidated);
-        }
-        let mut buffer = take_buffer();
-        let result = match entry.payload(&mut buffer) {
-            Ok(payload) => read(&kept, payload).map_err(|_| Count::Undecodable),
-            Err(refused) => Err(count_of(refused)),
-        };
-        put_back(buffer);
-        result
-    }
-
     /// Takes out what `get` could not use. A newer entry that came meanwhile may go with it: a miss more, nothing else.
-    fn drop_unusable(&self, key: &[u8], reason: Count) {
-        self.counters.one(reason);
-        drop(self.tier.remove_if(self.hash(key), key, Reason::Removed, |()| true));
+    fn drop_unusable(&self, hash: u64, key: &[u8], why: Unusable) {
+        self.counters.one(match why {
+            Unusable::Corrupt => Count::Corrupt,
+            Unusable::Undecodable => Count::Undecodable,
+            Unusable::Foreign => Count::Foreign,
+            Unusable::Invalidated => Count::Invalidated,
+        });
+        drop(self.tier.remove_if(hash, key, Reason::Removed, |()| true));
     }
 
     /// Takes the key's entry out; whether there was one.
-    pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        self.take(key, Count::Removed)
+    pub(crate) fn remove(&self, hash: u64, key: &[u8]) -> bool {
+        self.take(hash, key, Count::Removed)
     }
 
     /// The same where a newer value of the key takes the entry's place above.
-    pub(crate) fn replaced(&self, key: &[u8]) -> bool {
-        self.take(key, Count::Replaced)
+    pub(crate) fn replaced(&self, hash: u64, key: &[u8]) -> bool {
+        self.take(hash, key, Count::Replaced)
     }
 
     /// The same for an entry that is in the memory tier now.
-    pub(crate) fn promoted(&self, key: &[u8]) -> bool {
-        self.take(key, Count::Promoted)
+    pub(crate) fn promoted(&self, hash: u64, key: &[u8]) -> bool {
+        self.take(hash, key, Count::Promoted)
     }
 
     /// Takes the key's entry out if `is_wanted` says so. Exact as long as the key's stripe is locked, since nobody else
     /// stores the key meanwhile.
-    pub(crate) fn remove_if(&self, key: &[u8], is_wanted: impl FnOnce(&Kept<'_>) -> bool) -> bool {
-        let blob = self.tier.peek(self.hash(key), key, |blob, ()| Blob::clone(blob));
+    pub(crate) fn remove_if(&self, hash: u64, key: &[u8], is_wanted: impl FnOnce(&Kept<'_>) -> bool) -> bool {
+        let blob = self.tier.peek(hash, key, |blob, ()| Blob::clone(blob));
         blob.is_some_and(|blob| {
-            Entry::glance(&blob.0).map_or(true, |entry| is_wanted(&self.kept(&entry))) && self.remove(key)
+            self.keeping.glance(&blob.0).is_none_or(|kept| is_wanted(&kept)) && self.remove(hash, key)
         })
     }
 
-    fn take(&self, key: &[u8], count: Count) -> bool {
-        let departed = self.tier.remove_if(self.hash(key), key, Reason::Removed, |()| true);
+    fn take(&self, hash: u64, key: &[u8], count: Count) -> bool {
+        let departed = self.tier.remove_if(hash, key, Reason::Removed, |()| true);
         self.counters.add(count, u64::from(departed.is_some()));
         departed.is_some()
     }
@@ -310,8 +247,8 @@ impl CompressedTier {
     /// Shows every entry that is not expired, in no order; what comes or goes meanwhile may be seen or not.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Kept<'_>)) {
         self.tier.for_each(|blob, ()| {
-            if let Ok(entry) = Entry::glance(&blob.0) {
-                f(&self.kept(&entry));
+            if let Some(kept) = self.keeping.glance(&blob.0) {
+                f(&kept);
             }
         });
     }
@@ -336,27 +273,6 @@ impl CompressedTier {
         self.counters.read()
     }
 
-    fn hash(&self, key: &[u8]) -> u64 {
-        self.tier.hash(key)
-    }
-
-    fn identity(&self) -> Identity<'_> {
-        Identity { namespace: &self.namespace, schema: self.schema, codec: self.codec }
-    }
-
-    fn kept<'a>(&self, entry: &Entry<'a>) -> Kept<'a> {
-        let local = entry.local.unwrap_or(Local { born: 0, weight: 1 });
-        Kept {
-            key: entry.key,
-            times: self.anchor.to_clock(entry.times),
-            cost: entry.cost,
-            born: local.born,
-            weight: local.weight,
-            tags: entry.tags,
-            is_absent: entry.is_absent(),
-        }
-    }
-
     fn left<'a>(&self, departed: Departed<'a, Blob, ()>) -> Left<'a> {
         departed.each(|leaver| match leaver.reason {
             Reason::Evicted | Reason::OverQuota => self.counters.one(Count::Evicted),
@@ -364,47 +280,29 @@ impl CompressedTier {
             Reason::Removed => self.counters.one(Count::Removed),
             Reason::Replaced => self.counters.one(Count::Replaced),
         });
-        Left { _departed: departed }
+        Left { departed }
     }
 
     /// Puts bytes in place of the key's entry, as a fault in memory would.
     #[cfg(test)]
-    pub(super) fn spoil(&self, key: &[u8], spoil: impl FnOnce(&mut Vec<u8>)) {
-        let blob = self.tier.peek(self.hash(key), key, |blob, ()| Blob::clone(blob));
+    pub(super) fn spoil(&self, hash: u64, key: &[u8], spoil: impl FnOnce(&mut Vec<u8>)) {
+        let blob = self.tier.peek(hash, key, |blob, ()| Blob::clone(blob));
         let mut bytes = blob.map(|blob| blob.0.to_vec()).unwrap_or_default();
         spoil(&mut bytes);
         let blob = Blob(Arc::from(bytes));
         let weight = weight(&blob);
         let new = NewEntry { key: blob, value: (), weight, deadline_ms: 0, cost: 0, partition: 0 };
-        drop(self.tier.insert(self.hash(key), new));
+        drop(self.tier.insert(hash, new));
     }
+}
+
+/// The bytes in an allocation of their own, and whether they are packed.
+fn blob(written: Written<'_>) -> (Blob, bool) {
+    (Blob(Arc::from(written.bytes)), written.is_packed)
 }
 
 /// What an entry takes, in bytes.
 fn weight(blob: &Blob) -> u32 {
     let bytes = allocation_bytes(blob.0.len() + COUNTS_LEN) + Tier::<Blob, ()>::entry_bytes();
     u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
-fn count_of(refused: Refused) -> Count {
-    match refused {
-        Refused::Corrupt(_) => Count::Corrupt,
-        Refused::ForeignKey
-        | Refused::OtherNamespace
-        | Refused::OtherSchema(_)
-        | Refused::OtherCodec(_)
-        | Refused::NewerFormat(_) => Count::Foreign,
-    }
-}
-
-/// A thread that is ending has no buffer any more: it makes one for each entry.
-fn take_buffer() -> Vec<u8> {
-    BUFFER.try_with(Cell::take).unwrap_or_default()
-}
-
-fn put_back(mut buffer: Vec<u8>) {
-    if buffer.capacity() > KEPT_LEN_MAX {
-        buffer = Vec::new();
-    }
-    let _ = BUFFER.try_with(|kept| kept.set(buffer));
 }

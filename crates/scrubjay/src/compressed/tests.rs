@@ -1,12 +1,25 @@
 use super::*;
 use crate::clock::Clock;
-use crate::entry::Times;
+use crate::entry::{Anchor, Times};
 use crate::error::BoxError;
+use crate::kept::{Keeping, Kept, NewKept};
+use crate::memory::Epochs;
 use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 fn tier_with(config: &Compressed, clock: &Clock) -> CompressedTier {
-    CompressedTier::new(config, TierSetup { namespace: "users", schema: 3, codec: 1, clock: clock.clone() })
+    let (packing, anchor) = (config.packing, Anchor::PROCESS);
+    let keeping = Keeping { namespace: "users".into(), schema: 3, codec: 1, packing, anchor };
+    let epochs = Arc::new(Epochs::new(4));
+    CompressedTier::new(config, TierSetup { keeping, clock: clock.clone(), epochs })
+}
+
+/// As the memory tier would, the same for all tiers.
+fn hash(key: &[u8]) -> u64 {
+    static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    HASHER.hash_one(key)
 }
 
 fn tier() -> CompressedTier {
@@ -22,11 +35,11 @@ fn store(tier: &CompressedTier, key: &[u8], value: &[u8]) -> bool {
         out.extend_from_slice(value);
         Ok(())
     };
-    tier.encode(&new_kept(key), write).map(|encoded| tier.insert(encoded)).is_some()
+    tier.encode(&new_kept(key), write).map(|encoded| tier.insert(hash(key), encoded)).is_some()
 }
 
 fn load(tier: &CompressedTier, key: &[u8]) -> Option<Vec<u8>> {
-    tier.get(key, |_| true, |_, payload| Ok(payload.unwrap_or(b"absent").to_vec()))
+    tier.get(hash(key), key, |_| true, |_, payload| Ok(payload.unwrap_or(b"absent").to_vec()))
 }
 
 fn page(len: usize) -> Vec<u8> {
@@ -38,6 +51,7 @@ fn what_was_stored_is_found_with_its_facts() {
     let tier = tier();
     assert!(store(&tier, b"42", b"value"));
     let found = tier.get(
+        hash(b"42"),
         b"42",
         |kept| kept.born == 7,
         |kept, payload| {
@@ -56,9 +70,9 @@ fn what_was_stored_is_found_with_its_facts() {
 fn a_key_without_a_value_is_kept_as_such() {
     let tier = tier();
     let encoded = tier.encode_absent(&new_kept(b"none")).unwrap();
-    drop(tier.insert(encoded));
+    drop(tier.insert(hash(b"none"), encoded));
     assert_eq!(
-        tier.get(b"none", |_| true, |kept, payload| Ok((kept.is_absent, payload.is_none()))),
+        tier.get(hash(b"none"), b"none", |_| true, |kept, payload| Ok((kept.is_absent, payload.is_none()))),
         Some((true, true))
     );
 }
@@ -85,7 +99,7 @@ fn config_packs(tier: &CompressedTier) -> bool {
 fn spoilt_bytes_are_a_miss_a_counter_and_gone() {
     let tier = tier();
     store(&tier, b"k", b"value");
-    tier.spoil(b"k", |bytes| {
+    tier.spoil(hash(b"k"), b"k", |bytes| {
         let last = bytes.len() - 5;
         bytes[last] ^= 1;
     });
@@ -98,7 +112,7 @@ fn what_the_codec_cannot_read_is_a_miss_a_counter_and_gone() {
     let tier = tier();
     store(&tier, b"k", b"value");
     let refuse = |_: &Kept<'_>, _: Option<&[u8]>| Err::<(), BoxError>("no such thing".into());
-    assert_eq!(tier.get(b"k", |_| true, refuse), None);
+    assert_eq!(tier.get(hash(b"k"), b"k", |_| true, refuse), None);
     assert_eq!((tier.counts().drops_undecodable, tier.counts().misses, tier.len()), (1, 1, 0));
 }
 
@@ -107,7 +121,7 @@ fn what_was_invalidated_is_not_read_and_gone() {
     let tier = tier();
     store(&tier, b"k", b"value");
     let read = |_: &Kept<'_>, _: Option<&[u8]>| -> Result<(), BoxError> { panic!("read an invalid entry") };
-    assert_eq!(tier.peek(b"k", |kept| kept.born > 7, read), None);
+    assert_eq!(tier.peek(hash(b"k"), b"k", |kept| kept.born > 7, read), None);
     assert_eq!((tier.counts().drops_invalidated, tier.len()), (1, 0));
 }
 
@@ -141,14 +155,38 @@ fn the_tier_stays_within_its_bytes() {
 }
 
 #[test]
+fn what_is_evicted_is_shown_whole_with_the_epoch_of_its_stripe() {
+    let epochs = Arc::new(Epochs::new(1));
+    epochs.raise(0);
+    let config = Compressed::bytes(1 << 17).none().shards(1);
+    let (packing, anchor) = (config.packing, Anchor::PROCESS);
+    let keeping = Keeping { namespace: "users".into(), schema: 3, codec: 1, packing, anchor };
+    let tier = CompressedTier::new(&config, TierSetup { keeping, clock: Clock::held(), epochs });
+    let mut shown = 0_u64;
+    for key in 0..200_u32 {
+        let key = key.to_string().into_bytes();
+        let encoded = tier.encode(&new_kept(&key), |out| {
+            out.extend_from_slice(&page(2_000));
+            Ok(())
+        });
+        tier.insert(hash(&key), encoded.unwrap()).each_evicted(|evicted| {
+            let entry = crate::entry::Entry::parse(evicted.bytes).unwrap();
+            assert_eq!((entry.identity.namespace, evicted.epoch), ("users", 1));
+            shown += 1;
+        });
+    }
+    assert!(shown > 100 && shown == tier.counts().evicted, "{shown}");
+}
+
+#[test]
 fn an_expired_entry_is_a_miss() {
     let clock = Clock::held();
     let tier = tier_with(&Compressed::bytes(1 << 20).shards(1), &clock);
     let times = Times { stored_at_ms: 1, fresh_until_ms: 1_001, stale_until_ms: 2_001 };
     let encoded = tier.encode(&NewKept { times, ..new_kept(b"k") }, |_| Ok(())).unwrap();
-    drop(tier.insert(encoded));
+    drop(tier.insert(hash(b"k"), encoded));
     clock.advance(Duration::from_millis(1_999));
-    assert_eq!(tier.get(b"k", |_| true, |kept, _| Ok(kept.times)), Some(times));
+    assert_eq!(tier.get(hash(b"k"), b"k", |_| true, |kept, _| Ok(kept.times)), Some(times));
     clock.advance(Duration::from_millis(1));
     assert_eq!(load(&tier, b"k"), None);
 }
@@ -159,9 +197,12 @@ fn removing_promoting_and_clearing_are_counted_apart() {
     for key in [b"1", b"2", b"3", b"4"] {
         store(&tier, key, b"value");
     }
-    assert!(tier.remove(b"1") && !tier.remove(b"1"));
-    assert!(tier.promoted(b"2") && !tier.promoted(b"2"));
-    assert!(!tier.remove_if(b"3", |kept| kept.born > 7) && tier.remove_if(b"3", |kept| kept.born == 7));
+    assert!(tier.remove(hash(b"1"), b"1") && !tier.remove(hash(b"1"), b"1"));
+    assert!(tier.promoted(hash(b"2"), b"2") && !tier.promoted(hash(b"2"), b"2"));
+    assert!(
+        !tier.remove_if(hash(b"3"), b"3", |kept| kept.born > 7)
+            && tier.remove_if(hash(b"3"), b"3", |kept| kept.born == 7)
+    );
     let mut keys = Vec::new();
     tier.for_each(|kept| keys.push(kept.key.to_vec()));
     assert_eq!(keys, [b"4".to_vec()]);
@@ -179,8 +220,9 @@ fn a_codec_may_call_the_cache() {
         Ok(())
     };
     let encoded = tier.encode(&new_kept(b"outer"), write).unwrap();
-    drop(tier.insert(encoded));
-    let both = tier.get(b"outer", |_| true, |_, outer| Ok((outer.map(<[u8]>::to_vec), load(&tier, b"inner"))));
+    drop(tier.insert(hash(b"outer"), encoded));
+    let both =
+        tier.get(hash(b"outer"), b"outer", |_| true, |_, outer| Ok((outer.map(<[u8]>::to_vec), load(&tier, b"inner"))));
     assert_eq!(both, Some((Some(page(5_000)), Some(page(5_000)))));
 }
 

@@ -101,7 +101,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if let Some(compressed) = &self.compressed {
             let mut key_bytes = Vec::new();
             key.encode(&mut key_bytes);
-            compressed.tier.replaced(&key_bytes);
+            compressed.tier.replaced(hash, &key_bytes);
         }
         stripe.raise();
         departed.map(Left::from)
