@@ -4,6 +4,7 @@
 mod admission;
 mod bandwidth;
 mod block;
+mod clock;
 mod device;
 mod error;
 mod heat;
@@ -27,4 +28,10 @@ mod value;
 pub use admission::Admission;
 pub use device::file::FileDevice;
 pub use device::{Device, DeviceFile, Io};
+pub use error::{Error, ErrorKind};
+pub use options::{Options, Overload, Sync};
 pub use simulated::SimulatedDevice;
+pub use state::State;
+pub use stats::Stats;
+pub use store::{Hot, Hottest, Keys, Lookup, Namespace, Put, PutOptions, Store, Why};
+pub use value::Value;

@@ -2,6 +2,8 @@
 
 /// Bytes that records are multiples of.
 pub(crate) const UNIT: u64 = 16;
+/// Bits of an offset in a packed position: no segment is longer than 256 MiB.
+const OFFSET_BITS: u32 = 28;
 
 /// A byte of the log. What stands later is newer: positions are the order of all writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,10 +14,35 @@ pub(crate) struct Position {
     pub(crate) offset: u64,
 }
 
+impl Position {
+    /// In one number, in the same order. The very end of the longest segment counts as the beginning of the next.
+    pub(crate) fn packed(self) -> u64 {
+        (self.seq << OFFSET_BITS) + self.offset
+    }
+
+    pub(crate) fn unpacked(packed: u64) -> Position {
+        Position { seq: packed >> OFFSET_BITS, offset: packed & ((1 << OFFSET_BITS) - 1) }
+    }
+
+    /// As the index keeps it.
+    pub(crate) fn place(self) -> Place {
+        let offset_units = u32::try_from(self.offset / UNIT).unwrap_or(u32::MAX);
+        Place { seq16: u16::try_from(self.seq & 0xffff).unwrap_or(0), offset_units }
+    }
+}
+
 /// A position as the index keeps it, in 40 bits: with the low 16 bits of the segment's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) seq16: u16,
     /// In units, below 2^24.
     pub(crate) offset_units: u32,
+}
+
+impl Place {
+    /// The position, in a log that has not grown by 2^16 segments since: `head_seq` is read after the place.
+    pub(crate) fn position(self, head_seq: u64) -> Position {
+        let age = (head_seq & 0xffff).wrapping_sub(u64::from(self.seq16)) & 0xffff;
+        Position { seq: head_seq.saturating_sub(age), offset: u64::from(self.offset_units) * UNIT }
+    }
 }

@@ -197,7 +197,7 @@ pub(crate) struct Announced {
     /// Bytes of the record in the log; at most [`RECORD_LEN_MAX`].
     pub(crate) len: usize,
     flags: u8,
-    key_len: usize,
+    pub(crate) key_len: usize,
     value_len: usize,
 }
 

@@ -1,0 +1,51 @@
+//! What becomes of records that are not written when their segment fails for good.
+//!
+//! They leave the queue, the head goes on in a new segment, and whoever knows which of them still count (the store: it has
+//! the index) appends those again. Between the two, a read of one of them finds nothing: a miss, as a cache may have.
+//! The numbers of segments that never got a file are used again, since the chain of files must have no gap.
+
+use super::{Block, Log};
+use crate::place::Position;
+use crate::record::{self, Record};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Records that were not written.
+pub(crate) struct Unwritten {
+    blocks: Vec<Arc<Block>>,
+    store_id: u64,
+}
+
+impl Log {
+    /// Ends the segment that is written to as it is, and begins another one with nothing in it.
+    pub(crate) fn give_up(&self) -> Unwritten {
+        let mut head = self.head.lock();
+        let failed = head.queue.front().map_or(head.next.seq, |block| block.start.seq);
+        let mut blocks: Vec<Arc<Block>> = head.queue.drain(..).collect();
+        blocks.push(Arc::new(std::mem::take(&mut head.active)));
+        head.items.clear();
+        head.queued_bytes = 0;
+        head.given_up += 1;
+        head.begin_segment(&self.settings, failed + 1);
+        self.head_seq.store(failed + 1, Ordering::Release);
+        self.written.store(head.next.packed(), Ordering::Release);
+        drop(head);
+        self.progress.notify_all();
+        Unwritten { blocks, store_id: self.settings.store_id }
+    }
+}
+
+impl Unwritten {
+    /// Shows each record with the place that it had, in the order in which they were appended.
+    pub(crate) fn each(&self, mut show: impl FnMut(Position, &Record<'_>)) {
+        for block in &self.blocks {
+            let mut at = block.prefix_len;
+            while let Some(bytes) = block.bytes.as_slice().get(at..).filter(|bytes| !bytes.is_empty()) {
+                let position = Position { seq: block.start.seq, offset: block.start.offset + at as u64 };
+                let Ok(record) = Record::decode(bytes, record::mask(self.store_id, position)) else { break };
+                show(position, &record);
+                at += record.len;
+            }
+        }
+    }
+}

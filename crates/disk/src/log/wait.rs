@@ -1,0 +1,95 @@
+//! Waiting for the writer: for room in the queue, and until something is written or durable.
+//!
+//! Nothing here waits for ever: it ends when the device fails, when it does not answer, or when the store closes.
+
+use super::Log;
+use crate::clock;
+use crate::place::Position;
+use std::time::Duration;
+
+/// Why waiting ended without what was waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotDone {
+    /// The device fails, or does not answer.
+    Failing,
+    Closed,
+}
+
+/// How often who waits looks whether the device still answers.
+const LOOK: Duration = Duration::from_millis(100);
+
+impl Log {
+    /// Waits until the queue has room for `len` bytes.
+    ///
+    /// # Errors
+    /// There will be none soon.
+    pub(crate) fn wait_for_room(&self, len: u64, patience: Duration) -> Result<(), NotDone> {
+        let mut head = self.head.lock();
+        // What a bandwidth cap holds back is no failure: only silence counts, and that ends with every block.
+        let mut silent_since = clock::monotonic();
+        let mut queued = head.queued_bytes;
+        loop {
+            if head.is_closing {
+                return Err(NotDone::Closed);
+            }
+            let is_empty = head.queue.is_empty() && !head.active.has_records();
+            if head.queued_bytes + len <= self.settings.queue_bytes || is_empty {
+                return Ok(());
+            }
+            if head.queue.is_empty() {
+                // What waits is a block that is not full: it alone is in the way.
+                head.seal(&self.settings);
+                self.work.notify_one();
+            }
+            if self.is_hopeless(patience) || clock::monotonic().saturating_sub(silent_since) >= patience {
+                return Err(NotDone::Failing);
+            }
+            self.progress.wait_for(&mut head, LOOK);
+            if head.queued_bytes < queued {
+                silent_since = clock::monotonic();
+            }
+            queued = head.queued_bytes;
+        }
+    }
+
+    /// Waits until everything appended before is with the operating system, and durable if `is_synced`.
+    ///
+    /// # Errors
+    /// The device fails, or is silent for longer than `patience`; or the store closes.
+    pub(crate) fn flush(&self, is_synced: bool, patience: Duration) -> Result<(), NotDone> {
+        // Making much durable takes a device longer than taking a block.
+        let patience = if is_synced { 6 * patience } else { patience };
+        let mut head = self.head.lock();
+        head.seal(&self.settings);
+        let (target, given_up) = (head.next, head.given_up);
+        if is_synced {
+            head.sync_wanted = head.sync_wanted.max(target);
+        }
+        self.work.notify_one();
+        let mut silent_since = clock::monotonic();
+        let mut seen = Position::default();
+        loop {
+            let written = self.written();
+            if !head.owes_before(target) && (!is_synced || head.synced >= target) {
+                return Ok(());
+            }
+            if head.given_up != given_up {
+                return Err(NotDone::Failing);
+            }
+            if head.is_over {
+                return Err(NotDone::Closed);
+            }
+            if written != seen {
+                (seen, silent_since) = (written, clock::monotonic());
+            }
+            if self.is_hopeless(patience) || clock::monotonic().saturating_sub(silent_since) >= patience {
+                return Err(NotDone::Failing);
+            }
+            self.progress.wait_for(&mut head, LOOK);
+        }
+    }
+
+    fn is_hopeless(&self, patience: Duration) -> bool {
+        self.troubles.is_failing() || self.troubles.waiting_for() >= patience
+    }
+}
