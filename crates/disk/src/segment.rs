@@ -28,7 +28,7 @@ pub(crate) use frame::{FRAME_LEN, Frame, Refused};
 pub(crate) use scan::{Scan, scan};
 
 use crate::device::DeviceFile;
-use crate::place::Position;
+use crate::place::{Position, UNIT};
 
 /// The version of the format that this program writes, in segments and in the manifest.
 pub(crate) const VERSION: u32 = 1;
@@ -71,6 +71,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) created_ms: u64,
     /// Up to where the log was durable when the segment was begun.
     pub(crate) synced: Position,
+    /// Where the records of the segment before it ended, of which nothing came behind; 0 if nobody knows.
+    pub(crate) previous_end: u64,
 }
 
 impl SegmentHeader {
@@ -82,6 +84,7 @@ impl SegmentHeader {
         frame.set_u64(32, self.created_ms);
         frame.set_u64(40, self.synced.seq);
         frame.set_u64(48, self.synced.offset);
+        frame.set_u32(56, u32::try_from(self.previous_end / UNIT).unwrap_or(0));
         frame.seal()
     }
 
@@ -89,7 +92,14 @@ impl SegmentHeader {
     pub(crate) fn decode(bytes: [u8; FRAME_LEN]) -> Result<SegmentHeader, Refused> {
         let frame = Frame::open(bytes, MAGIC)?;
         let synced = Position { seq: frame.u64(40), offset: frame.u64(48) };
-        Ok(SegmentHeader { store_id: frame.u64(16), seq: frame.u64(24), created_ms: frame.u64(32), synced })
+        let previous_end = u64::from(frame.u32(56)) * UNIT;
+        Ok(SegmentHeader {
+            store_id: frame.u64(16),
+            seq: frame.u64(24),
+            created_ms: frame.u64(32),
+            synced,
+            previous_end,
+        })
     }
 
     /// The header of a segment's file, if it is the segment that its name says.
