@@ -8,6 +8,8 @@ mod replay;
 mod table;
 mod trace;
 
+pub(crate) use bound::lru_hits;
+
 use crate::report::Report;
 use anyhow::Context;
 use replay::SUBJECTS;

@@ -4,6 +4,7 @@
 //! replays traces through them. Each figure is a row with a case, a subject, a unit and a value.
 
 mod clock;
+mod disk;
 mod hitratio;
 mod library;
 mod report;
@@ -27,6 +28,11 @@ enum Suite {
     Memory(library::Arguments),
     /// The library's eviction: hit ratios on traces, beside LRU and the optimum.
     Hitratio(hitratio::Arguments),
+    /// The disk engine: CPU time per operation, write amplification, hit ratios, time to open, memory per entry.
+    Disk(disk::Arguments),
+    /// One turn of the suite `disk`, which starts it.
+    #[command(hide = true)]
+    DiskTurn(disk::ChildArguments),
 }
 
 /// Runs the suite that the command line names.
@@ -38,5 +44,7 @@ pub fn run() -> anyhow::Result<()> {
         Suite::Server(arguments) => server::run(arguments),
         Suite::Memory(arguments) => library::run(&arguments),
         Suite::Hitratio(arguments) => hitratio::run(&arguments),
+        Suite::Disk(arguments) => disk::run(&arguments),
+        Suite::DiskTurn(arguments) => disk::run_child(arguments),
     }
 }

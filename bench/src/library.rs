@@ -14,6 +14,7 @@ mod race;
 mod speed;
 mod store;
 
+pub(crate) use draw::{Random, Zipf, mixed};
 pub use footprint::fill_and_weigh;
 pub(crate) use ours::Sharded;
 #[cfg(feature = "peers")]

@@ -8,7 +8,7 @@ use std::path::Path;
 struct Row {
     case: String,
     subject: String,
-    unit: &'static str,
+    unit: String,
     value: f64,
 }
 
@@ -19,8 +19,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, case: impl Into<String>, subject: &str, unit: &'static str, value: f64) {
-        let (case, subject) = (case.into(), subject.to_string());
+    pub(crate) fn add(&mut self, case: impl Into<String>, subject: &str, unit: impl Into<String>, value: f64) {
+        let (case, subject, unit) = (case.into(), subject.to_string(), unit.into());
         eprintln!("{case:<32} {subject:<12} {value:>14.3} {unit}");
         self.rows.push(Row { case, subject, unit, value });
     }
@@ -57,8 +57,8 @@ impl Report {
             if !subjects.contains(&row.subject.as_str()) {
                 subjects.push(&row.subject);
             }
-            if !cases.contains(&(row.case.as_str(), row.unit)) {
-                cases.push((&row.case, row.unit));
+            if !cases.contains(&(row.case.as_str(), row.unit.as_str())) {
+                cases.push((&row.case, &row.unit));
             }
         }
         let mut lines = vec![format!("| case | unit | {} |", subjects.join(" | "))];

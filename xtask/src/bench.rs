@@ -19,6 +19,8 @@ enum Suite {
     Memory(MemoryArguments),
     /// The library's hit ratios on traces, beside the peers', LRU's and the optimum's.
     Hitratio(HitratioArguments),
+    /// The disk engine beside fjall, redb and foyer: CPU time per operation, write amplification, hit ratios, opening.
+    Disk(DiskArguments),
 }
 
 #[derive(clap::Args)]
@@ -69,11 +71,40 @@ struct HitratioArguments {
     quick: bool,
 }
 
+#[derive(clap::Args)]
+struct DiskArguments {
+    /// Where to write the rows.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Runs only cases whose name starts with this. Repeatable.
+    #[arg(long, value_name = "PREFIX")]
+    case: Vec<String>,
+    /// Runs only this subject. Repeatable.
+    #[arg(long, value_name = "NAME")]
+    subject: Vec<String>,
+    /// How often each subject has its turn in the cases that measure time; 3 unless said.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Where the data goes; by default the build's folder. The device under it is what is measured.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// Builds RocksDB too, which takes a quarter of an hour once and wants libclang, and measures it.
+    #[arg(long)]
+    rocksdb: bool,
+    /// Reads and writes past the page cache, with the subjects that can.
+    #[arg(long)]
+    direct: bool,
+    /// A smoke run: a 32nd of everything, and no figures to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.suite {
         Suite::Server(arguments) => server(arguments),
         Suite::Memory(arguments) => memory(arguments),
         Suite::Hitratio(arguments) => hitratio(arguments),
+        Suite::Disk(arguments) => disk(arguments),
     }
 }
 
@@ -99,6 +130,22 @@ fn hitratio(arguments: &HitratioArguments) -> anyhow::Result<()> {
     repeated(&mut bench, "--subject", &arguments.subject);
     for trace in &arguments.traces {
         bench.arg(std::path::absolute(trace)?);
+    }
+    finish(bench, arguments.json.as_deref(), arguments.quick)
+}
+
+fn disk(arguments: &DiskArguments) -> anyhow::Result<()> {
+    let features = if arguments.rocksdb { "disk-peers,rocksdb" } else { "disk-peers" };
+    let mut bench = built("disk", &["--features", features])?;
+    repeated(&mut bench, "--case", &arguments.case);
+    repeated(&mut bench, "--subject", &arguments.subject);
+    if let Some(rounds) = arguments.rounds {
+        bench.args(["--rounds", &rounds.to_string()]);
+    }
+    let folder = arguments.folder.clone().unwrap_or_else(|| process::root().join("target"));
+    bench.arg("--folder").arg(std::path::absolute(folder)?);
+    if arguments.direct {
+        bench.arg("--direct");
     }
     finish(bench, arguments.json.as_deref(), arguments.quick)
 }

@@ -5,7 +5,7 @@ use std::collections::BinaryHeap;
 const NOWHERE: u32 = u32::MAX;
 
 /// Hits of a cache that evicts what was asked for longest ago. Objects are dense: `distinct` is one more than the largest.
-pub(super) fn lru_hits(requests: &[u32], distinct: usize, capacity: usize) -> u64 {
+pub(crate) fn lru_hits(requests: &[u32], distinct: usize, capacity: usize) -> u64 {
     // A ring of neighbours through a sentinel, which stands at `distinct`.
     let sentinel = distinct;
     let mut older = vec![NOWHERE; distinct + 1];

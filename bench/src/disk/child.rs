@@ -1,0 +1,85 @@
+//! One subject in one case, in a process of its own: what it prints is rows, a line each, fields apart by tabs.
+
+use super::engine::{Setting, Subject, subject};
+use super::{amplification, hits, opening, reclaim, speed};
+use std::path::PathBuf;
+
+/// Threads that put and get in the cases that measure time.
+pub(super) const THREADS: usize = 2;
+
+/// What of everything a smoke run does: one part in so many.
+const QUICK: u64 = 32;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The group of cases.
+    group: String,
+    /// Whom to measure.
+    #[arg(long)]
+    subject: String,
+    /// Where its data goes.
+    #[arg(long)]
+    folder: PathBuf,
+    /// The step, where the group has several.
+    #[arg(long, default_value = "")]
+    step: String,
+    #[arg(long)]
+    direct: bool,
+    #[arg(long)]
+    quick: bool,
+}
+
+/// What a case has to know.
+pub(super) struct Turn {
+    pub(super) subject: &'static Subject,
+    pub(super) is_quick: bool,
+    folder: PathBuf,
+    is_direct: bool,
+}
+
+impl Turn {
+    pub(super) fn setting(&self, capacity: u64) -> Setting {
+        Setting { folder: self.folder.clone(), capacity, is_direct: self.is_direct }
+    }
+
+    pub(super) fn capacity(&self, capacity: u64) -> u64 {
+        capacity_of(capacity, self.is_quick)
+    }
+
+    pub(super) fn scaled(&self, amount: u64) -> u64 {
+        scaled(amount, self.is_quick)
+    }
+}
+
+/// The capacity, or a part of it in a smoke run: no less than makes a few dozen segments.
+pub(super) fn capacity_of(capacity: u64, is_quick: bool) -> u64 {
+    if is_quick { capacity / 8 } else { capacity }
+}
+
+/// The amount, or a part of it in a smoke run.
+fn scaled(amount: u64, is_quick: bool) -> u64 {
+    if is_quick { amount / QUICK } else { amount }
+}
+
+/// Prints a figure.
+pub(super) fn row(case: &str, value: f64, unit: &str) {
+    println!("{case}\t{value}\t{unit}");
+}
+
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let turn = Turn {
+        subject: subject(&arguments.subject)?,
+        is_quick: arguments.quick,
+        folder: arguments.folder,
+        is_direct: arguments.direct,
+    };
+    match arguments.group.split_once('/') {
+        Some(("speed", value_len)) => speed::run(&turn, value_len),
+        Some(("wamp", "uniform80")) => amplification::uniform(&turn),
+        Some(("wamp", "cold")) => amplification::cold(&turn),
+        Some(("hitratio", zipf)) => hits::run(&turn, zipf.trim_start_matches("zipf")),
+        Some(("open", _)) => opening::run(&turn, &arguments.step),
+        Some(("reclaim-p999", _)) => reclaim::run(&turn),
+        _ => anyhow::bail!("{}: no such group", arguments.group),
+    }
+}
