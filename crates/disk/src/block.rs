@@ -8,6 +8,9 @@ use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 /// What direct I/O wants offsets, lengths and memory to be multiples of. No device of today asks for more.
 pub(crate) const PAGE: usize = 4096;
+/// Bytes that are copied in one go. From 2 KiB on the C library copies by `rep movsb`, which on some processors (seen on
+/// AMD EPYC) takes 24 times as long where the destination lies up to 31 bytes behind the source modulo 4096.
+const PIECE: usize = 1024;
 
 /// A page of memory at an address that is a multiple of its length.
 #[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -54,9 +57,10 @@ impl AlignedBuffer {
     }
 
     pub(crate) fn extend_from_slice(&mut self, bytes: &[u8]) {
-        let start = self.len;
-        self.stretch(bytes.len()).copy_from_slice(bytes);
-        debug_assert_eq!(self.len, start + bytes.len());
+        let room = self.stretch(bytes.len());
+        for (room, piece) in room.chunks_mut(PIECE).zip(bytes.chunks(PIECE)) {
+            room.copy_from_slice(piece);
+        }
     }
 
     /// Appends zeros up to a multiple of so many bytes.

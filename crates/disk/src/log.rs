@@ -33,8 +33,8 @@ pub(crate) use wait::NotDone;
 pub(crate) use writer::{Step, Writer};
 
 use crate::block::AlignedBuffer;
-use crate::place::{Position, UNIT};
-use crate::record::{self, HEADER_LEN, Kind, MARK_LEN};
+use crate::place::Position;
+use crate::record::{self, Draft, HEADER_LEN, Signed};
 use crate::segment::{FRAME_LEN, Footer, Item, RECORDS_START, SegmentHeader};
 use crate::state::Troubles;
 use crossbeam_utils::CachePadded;
@@ -43,10 +43,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A block goes to the writer when it is this long.
+/// A block goes to the writer when the next record would make it longer than this. A longer record has a block of its own.
 const BLOCK_LEN: usize = 256 << 10;
-/// Blocks that are kept for further use.
-const SPARE_MAX: usize = 4;
+/// What a block allocates: room for padding, too.
+const BLOCK_CAPACITY: usize = BLOCK_LEN + (8 << 10);
+/// Blocks that are kept for further use when nothing was written for a while. Under load more are kept, half as many
+/// bytes as the queue may hold: fresh memory costs as much as all the rest of a put.
+const SPARE_AT_REST: usize = 2;
 
 /// What the head must know of its store.
 #[derive(Clone, Copy, Debug)]
@@ -67,16 +70,6 @@ pub(crate) struct Resumed {
     pub(crate) items: Vec<Item>,
     /// The bytes between the last multiple of the alignment and `next`.
     pub(crate) tail: Vec<u8>,
-}
-
-/// What is to be appended, but for its bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct New {
-    pub(crate) hash: u64,
-    pub(crate) namespace: u32,
-    pub(crate) expires_ms: u64,
-    pub(crate) kind: Kind,
-    pub(crate) is_pinned: bool,
 }
 
 /// Why a record was not appended.
@@ -138,10 +131,6 @@ struct Head {
     callers_bytes: u64,
     synced: Position,
     sync_wanted: Position,
-    /// As `synced`, but for what nobody waits for any more: what stands before is durable for certain.
-    durable: Position,
-    /// The greatest position that a mark names.
-    marked: Position,
     /// Raised when a segment is given up: positions that somebody waits for may never come.
     given_up: u64,
     /// The latest time that was seen, for the segment's footer.
@@ -201,11 +190,8 @@ impl Log {
             queue: VecDeque::new(),
             queued_bytes: 0,
             callers_bytes: 0,
-            // What an earlier process has left may not be durable.
-            synced: Position::default(),
+            synced: next,
             sync_wanted: Position::default(),
-            durable: Position::default(),
-            marked: Position::default(),
             given_up: 0,
             latest_ms,
             is_closing: false,
@@ -213,7 +199,7 @@ impl Log {
             spare: Vec::new(),
         };
         if next.offset == 0 {
-            head.begin_segment(&settings, next.seq, 0);
+            head.begin_segment(&settings, next.seq);
         } else {
             head.active.bytes.extend_from_slice(&tail);
             head.active.prefix_len = tail.len();
@@ -242,13 +228,13 @@ impl Log {
         self.settings.segment_len - RECORDS_START - Footer::room(1, self.settings.alignment)
     }
 
-    /// Appends an encoded record and says where it stands. Never waits. The caller holds the shard of the index in which
-    /// the record is to be found.
+    /// Appends a record and says where it stands. Never waits. The caller holds the shard of the index in which the record
+    /// is to be found.
     ///
     /// # Errors
     /// The record was not appended.
-    pub(crate) fn append(&self, bytes: &mut [u8], new: &New, source: Source) -> Result<Position, NotAppended> {
-        let len = bytes.len() as u64;
+    pub(crate) fn append(&self, mut record: Signed<'_>, source: Source) -> Result<Position, NotAppended> {
+        let len = record.len() as u64;
         let mut head = self.head.lock();
         if head.is_closing {
             return Err(NotAppended::Closed);
@@ -260,7 +246,7 @@ impl Log {
         if source.is_callers() {
             head.callers_bytes += len;
         }
-        let (at, is_sealed) = head.append(&self.settings, bytes, new);
+        let (at, is_sealed) = head.append(&self.settings, &mut record);
         if at.seq != self.head_seq.load(Ordering::Relaxed) {
             self.head_seq.store(at.seq, Ordering::Release);
         }
@@ -338,31 +324,25 @@ impl Log {
 
 impl Head {
     /// Where the record went, and whether a block is ready for the writer.
-    fn append(&mut self, settings: &LogSettings, bytes: &mut [u8], new: &New) -> (Position, bool) {
-        let len = bytes.len() as u64;
+    fn append(&mut self, settings: &LogSettings, record: &mut Signed<'_>) -> (Position, bool) {
+        let len = record.len() as u64;
         let mut is_sealed = false;
         if self.next.offset + len + Footer::room(self.items.len() + 1, settings.alignment) > settings.segment_len {
             self.end_segment(settings);
             is_sealed = true;
-        }
-        let at = self.next;
-        record::place(bytes, record::mask(settings.store_id, at));
-        self.active.bytes.extend_from_slice(bytes);
-        self.items.push(Item {
-            hash: new.hash,
-            expires_ms: new.expires_ms,
-            kind: new.kind,
-            is_pinned: new.is_pinned,
-            offset: at.offset,
-            len,
-            namespace: new.namespace,
-        });
-        self.queued_bytes += len;
-        self.next.offset += len;
-        if self.active.bytes.len() >= BLOCK_LEN {
+        } else if self.active.bytes.len() + record.len() > BLOCK_LEN {
             self.seal(settings);
             is_sealed = true;
         }
+        let at = self.next;
+        self.active.bytes.reserve(record.len());
+        for part in record.placed(record::mask(settings.store_id, at)) {
+            self.active.bytes.extend_from_slice(part);
+        }
+        let Draft { hash, expires_ms, kind, is_pinned, namespace, .. } = *record.draft();
+        self.items.push(Item { hash, expires_ms, kind, is_pinned, offset: at.offset, len, namespace });
+        self.queued_bytes += len;
+        self.next.offset += len;
         (at, is_sealed)
     }
 
@@ -372,7 +352,7 @@ impl Head {
             return;
         }
         self.pad(settings);
-        let bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_LEN + (16 << 10)));
+        let bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_CAPACITY));
         let fresh = Block { start: self.next, bytes, prefix_len: 0, end: None };
         let sealed = std::mem::replace(&mut self.active, fresh);
         self.queue.push_back(Arc::new(sealed));
@@ -381,7 +361,7 @@ impl Head {
     /// Hands over what the segment still has, to be followed by its footer, and begins the next one.
     fn end_segment(&mut self, settings: &LogSettings) {
         self.finish_segment(settings);
-        self.begin_segment(settings, self.next.seq + 1, self.next.offset);
+        self.begin_segment(settings, self.next.seq + 1);
     }
 
     /// The segment takes no more records. The writer learns it by the last block, which may be empty.
@@ -396,38 +376,31 @@ impl Head {
         self.queue.push_back(Arc::new(sealed));
     }
 
-    /// `previous_end`: where the records of the segment before it end; 0 if it is not known.
-    fn begin_segment(&mut self, settings: &LogSettings, seq: u64, previous_end: u64) {
-        let (store_id, created_ms) = (settings.store_id, self.latest_ms);
-        let header = SegmentHeader { store_id, seq, created_ms, synced: self.durable, previous_end };
-        self.marked = self.durable;
-        let mut bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_LEN + (16 << 10)));
+    fn begin_segment(&mut self, settings: &LogSettings, seq: u64) {
+        let header = SegmentHeader { store_id: settings.store_id, seq, created_ms: self.latest_ms };
+        let mut bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_CAPACITY));
         bytes.extend_from_slice(&header.encode());
         self.queued_bytes += RECORDS_START;
         self.active = Block { start: Position { seq, offset: 0 }, bytes, prefix_len: FRAME_LEN, end: None };
         self.next = Position { seq, offset: RECORDS_START };
     }
 
-    /// Fills the active block up to where the device lets the next one begin, with a mark if there is something to say.
+    /// Fills the active block up to where the device lets the next one begin.
     fn pad(&mut self, settings: &LogSettings) {
-        let is_mark_due = self.durable > self.marked;
-        let mut gap = (settings.alignment - self.next.offset % settings.alignment) % settings.alignment;
-        if gap == 0 && !is_mark_due {
+        let excess = self.next.offset % settings.alignment;
+        if excess == 0 {
             return;
         }
-        let len_min = if is_mark_due { MARK_LEN } else { HEADER_LEN };
-        while gap < len_min as u64 {
-            gap += settings.alignment.max(UNIT);
+        let mut gap = settings.alignment - excess;
+        if gap < HEADER_LEN as u64 {
+            gap += settings.alignment;
         }
         let mut padding = Vec::new();
-        record::encode_mark(usize::try_from(gap).unwrap_or(MARK_LEN), self.durable, &mut padding);
+        record::encode_padding(usize::try_from(gap).unwrap_or(HEADER_LEN), &mut padding);
         record::place(&mut padding, record::mask(settings.store_id, self.next));
         self.active.bytes.extend_from_slice(&padding);
         self.queued_bytes += gap;
         self.next.offset += gap;
-        if is_mark_due {
-            self.marked = self.durable;
-        }
     }
 
     /// Whether a record before `target` is not in a file yet.
@@ -454,8 +427,9 @@ impl Head {
     }
 
     /// Keeps a buffer for a later block.
-    fn spare(&mut self, mut bytes: AlignedBuffer) {
-        if self.spare.len() < SPARE_MAX && bytes.capacity() <= 2 * BLOCK_LEN {
+    fn spare(&mut self, settings: &LogSettings, mut bytes: AlignedBuffer) {
+        let kept = ((self.spare.len() + 1) * BLOCK_CAPACITY) as u64;
+        if kept <= settings.queue_bytes / 2 && bytes.capacity() <= BLOCK_CAPACITY {
             bytes.clear();
             self.spare.push(bytes);
         }

@@ -109,7 +109,8 @@ impl Options {
         self
     }
 
-    /// Bytes that may wait in memory to be written, 16 MiB unless said. Removals may go beyond.
+    /// Bytes that may wait in memory to be written, 16 MiB unless said. Removals may go beyond, and under load half as many
+    /// bytes lie ready for what comes next.
     pub fn queue_bytes(mut self, bytes: u64) -> Options {
         self.queue_bytes = bytes;
         self

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0        4      6   7   8           12          16
-//!  | crc    | "RJ" |knd|flg| namespace | value len |
+//!  | crc    | 524a |knd|flg| namespace | value len |
 //!  |        hash           | expires, 6 bytes |keyl|     16 .. 32
 //!  | key | value | zeros up to a multiple of 16 |
 //! ```
@@ -33,10 +33,11 @@ pub(crate) const EXPIRES_MS_MAX: u64 = (1 << 48) - 1;
 pub(crate) const RECORD_LEN_MAX: usize = padded(HEADER_LEN + KEY_LEN_MAX + VALUE_LEN_MAX);
 
 const UNIT_LEN: usize = 16;
-const MAGIC: [u8; 2] = *b"RJ";
+const MAGIC: u16 = 0x4a52;
+const MAGIC_BYTES: [u8; 2] = MAGIC.to_le_bytes();
 const FLAG_PINNED: u8 = 1;
 
-const _: () = assert!(UNIT == UNIT_LEN as u64 && HEADER_LEN.is_multiple_of(UNIT_LEN));
+const _: () = assert!(UNIT == UNIT_LEN as u64 && HEADER_LEN.is_multiple_of(UNIT_LEN) && MAGIC_BYTES[0] == b'R');
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +46,7 @@ pub(crate) enum Kind {
     Value,
     /// The key with this hash has no value from here on.
     Tombstone,
-    /// Nothing of any key: it fills a block up, and may be a mark.
+    /// Nothing: it fills a block up.
     Padding,
 }
 
@@ -113,15 +114,15 @@ impl<'a> Draft<'a> {
         padded(HEADER_LEN + self.key.len() + self.value.len())
     }
 
-    /// Appends the record, its checksum without the mask: [`place`] it before it is written.
+    /// Computes the checksum, which reads key and value once; nothing is copied.
     ///
     /// # Panics
     /// If the key or the value is longer than a record can hold. Whoever takes them from a caller checks.
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn sign(self) -> Signed<'a> {
         let key_len = u16::try_from(self.key.len()).expect("no key is longer than KEY_LEN_MAX");
         let value_len = u32::try_from(self.value.len()).expect("no value is longer than VALUE_LEN_MAX");
         let mut header = [0; HEADER_LEN];
-        header[4..6].copy_from_slice(&MAGIC);
+        header[4..6].copy_from_slice(&MAGIC_BYTES);
         header[6] = self.kind.code();
         header[7] = if self.is_pinned { FLAG_PINNED } else { 0 };
         header[8..12].copy_from_slice(&self.namespace.to_le_bytes());
@@ -129,13 +130,51 @@ impl<'a> Draft<'a> {
         header[16..24].copy_from_slice(&self.hash.to_le_bytes());
         let last = self.expires_ms.min(EXPIRES_MS_MAX) | u64::from(key_len) << 48;
         header[24..32].copy_from_slice(&last.to_le_bytes());
-        let start = out.len();
-        out.reserve(self.len());
-        out.extend_from_slice(&header);
-        out.extend_from_slice(self.key);
-        out.extend_from_slice(self.value);
-        out.resize(start + self.len(), 0);
-        sign(&mut out[start..]);
+        let mut crc = crc32fast::Hasher::new();
+        crc.update(&header[4..]);
+        crc.update(self.key);
+        crc.update(self.value);
+        crc.update(self.padding());
+        header[..4].copy_from_slice(&crc.finalize().to_le_bytes());
+        Signed { draft: self, header }
+    }
+
+    /// What stands behind the value.
+    fn padding(&self) -> &'static [u8] {
+        &[0; UNIT_LEN][..self.len() - HEADER_LEN - self.key.len() - self.value.len()]
+    }
+
+    /// Appends the record, its checksum without the mask: [`place`] it before it is written.
+    ///
+    /// # Panics
+    /// As [`sign`](Draft::sign).
+    #[cfg(test)]
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.sign().placed(0).iter().for_each(|part| out.extend_from_slice(part));
+    }
+}
+
+/// A record with its checksum, which still lies where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    draft: Draft<'a>,
+    header: [u8; HEADER_LEN],
+}
+
+impl<'a> Signed<'a> {
+    pub(crate) const fn draft(&self) -> &Draft<'a> {
+        &self.draft
+    }
+
+    /// Bytes that it takes in the log.
+    pub(crate) const fn len(&self) -> usize {
+        self.draft.len()
+    }
+
+    /// Makes it the record that stands at the place of this mask: its parts in order, to be written one behind the other.
+    pub(crate) fn placed(&mut self, mask: u32) -> [&[u8]; 4] {
+        place(&mut self.header, mask);
+        [&self.header, self.draft.key, self.draft.value, self.draft.padding()]
     }
 }
 
@@ -145,31 +184,14 @@ impl<'a> Draft<'a> {
 /// # Panics
 /// If `len` is no length of a record.
 pub(crate) fn encode_padding(len: usize, out: &mut Vec<u8>) {
-    encode_mark(len, Position::default(), out);
-}
-
-/// The shortest padding that can be a mark.
-pub(crate) const MARK_LEN: usize = 48;
-
-/// Appends padding that says up to where the log was durable when it was written. Such marks tell a reader of damage whether
-/// it hit what was promised to stay: only then is something lost that nobody knows of. One at the end of each block, or
-/// after each sync, is enough. In a padding of 32 bytes the mark has no room and is left out.
-///
-/// # Panics
-/// If `len` is no length of a record.
-pub(crate) fn encode_mark(len: usize, synced: Position, out: &mut Vec<u8>) {
     assert!(len.is_multiple_of(UNIT_LEN) && (HEADER_LEN..=VALUE_LEN_MAX).contains(&len), "no record has {len} bytes");
     let value_len = u32::try_from(len - HEADER_LEN).expect("below VALUE_LEN_MAX");
     let start = out.len();
     out.resize(start + len, 0);
     let record = &mut out[start..];
-    record[4..6].copy_from_slice(&MAGIC);
+    record[4..6].copy_from_slice(&MAGIC_BYTES);
     record[6] = Kind::Padding.code();
     record[12..16].copy_from_slice(&value_len.to_le_bytes());
-    if len >= MARK_LEN {
-        record[32..40].copy_from_slice(&synced.seq.to_le_bytes());
-        record[40..48].copy_from_slice(&synced.offset.to_le_bytes());
-    }
     sign(record);
 }
 
@@ -221,7 +243,7 @@ impl Announced {
     /// Reads the header. Cheap, and most bytes that are no record fail here.
     pub(crate) fn read(bytes: &[u8]) -> Result<Announced, Damaged> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Damaged::CutOff)?;
-        if header[4..6] != MAGIC {
+        if header[4..6] != MAGIC_BYTES {
             return Err(Damaged::NotARecord);
         }
         let kind = Kind::from_code(header[6]).ok_or(Damaged::Header)?;
@@ -257,6 +279,12 @@ pub(crate) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The same to be written elsewhere.
+    pub(crate) const fn draft(&self) -> Draft<'a> {
+        let Record { kind, namespace, hash, expires_ms, is_pinned, key, value, .. } = *self;
+        Draft { kind, namespace, hash, expires_ms, is_pinned, key, value }
+    }
+
     /// The record that `bytes` begin with, if all of it is there and every bit is what was written to this place.
     pub(crate) fn decode(bytes: &'a [u8], mask: u32) -> Result<Record<'a>, Damaged> {
         let Announced { kind, len, flags, key_len, value_len } = Announced::read(bytes)?;
@@ -279,15 +307,5 @@ impl<'a> Record<'a> {
             value,
             len,
         })
-    }
-
-    /// What a mark says; the beginning of all positions if it is none.
-    pub(crate) fn synced(&self) -> Position {
-        match self.value.first_chunk::<16>().map(|mark| mark.as_chunks::<8>().0) {
-            Some([seq, offset]) if self.kind == Kind::Padding => {
-                Position { seq: u64::from_le_bytes(*seq), offset: u64::from_le_bytes(*offset) }
-            }
-            _ => Position::default(),
-        }
     }
 }

@@ -5,7 +5,7 @@
 //! wishes. A segment that fails again and again is given up, and what was not written goes to the next one
 //! ([`salvage`](super::salvage)).
 
-use super::{Block, Log, SegmentEnd, SegmentFile};
+use super::{Block, Log, SPARE_AT_REST, SegmentEnd, SegmentFile};
 use crate::bandwidth::Bandwidth;
 use crate::block::AlignedBuffer;
 use crate::clock;
@@ -70,10 +70,9 @@ impl Writer {
         counts: Arc<WriterCounts>,
     ) -> Writer {
         let now = clock::monotonic();
-        let (current, unsynced) = {
+        let current = {
             let table = log.files.load();
-            // What an earlier process has written may not be durable yet: the first sync is of everything.
-            (table.get(log.next().seq).cloned(), table.iter().cloned().collect())
+            table.get(log.next().seq).cloned()
         };
         Writer {
             log,
@@ -83,8 +82,8 @@ impl Writer {
             counts,
             bandwidth: options.bandwidth.map(Bandwidth::new),
             current,
-            unsynced,
-            is_folder_unsynced: true,
+            unsynced: Vec::new(),
+            is_folder_unsynced: false,
             flushed_at: now,
             synced_at: now,
             failures: 0,
@@ -95,7 +94,11 @@ impl Writer {
     pub(crate) fn run(&mut self) -> Step {
         loop {
             let step = match self.next() {
-                Task::Write(block) => self.write(&block),
+                Task::Write(block) => {
+                    let step = self.write(&block);
+                    self.reuse(block);
+                    step
+                }
                 Task::Sync => self.make_durable(),
                 Task::End => Step::End,
             };
@@ -138,6 +141,7 @@ impl Writer {
                 if !head.queue.is_empty() {
                     continue;
                 }
+                head.spare.truncate(SPARE_AT_REST);
             }
             if self.is_sync_due(now) {
                 self.synced_at = now;
@@ -284,7 +288,7 @@ impl Writer {
     /// Keeps a buffer that nobody reads any more.
     fn reuse(&self, block: Arc<Block>) {
         if let Some(block) = Arc::into_inner(block) {
-            self.log.head.lock().spare(block.bytes);
+            self.log.head.lock().spare(&self.log.settings, block.bytes);
         }
     }
 
@@ -321,7 +325,6 @@ impl Writer {
         self.synced_at = clock::monotonic();
         let mut head = self.log.head.lock();
         head.synced = head.synced.max(target);
-        head.durable = head.durable.max(target);
         drop(head);
         self.log.progress.notify_all();
         Step::Done

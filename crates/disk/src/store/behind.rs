@@ -4,9 +4,9 @@ use super::Core;
 use crate::error::{Error, ErrorKind};
 use crate::heat;
 use crate::index::Entry;
-use crate::log::{New, Source, Step, Unwritten, Writer};
+use crate::log::{Source, Step, Unwritten, Writer};
 use crate::place::{Position, UNIT};
-use crate::record::{Draft, Kind, Record};
+use crate::record::{Kind, Record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -94,27 +94,10 @@ impl Core {
 
     /// Whether nothing is lost by it.
     pub(crate) fn move_value(&self, at: Position, record: &Record<'_>) -> bool {
-        let mut bytes = Vec::new();
-        let draft = Draft {
-            kind: Kind::Value,
-            namespace: record.namespace,
-            hash: record.hash,
-            expires_ms: record.expires_ms,
-            is_pinned: record.is_pinned,
-            key: record.key,
-            value: record.value,
-        };
-        draft.encode(&mut bytes);
+        let signed = record.draft().sign();
         let mut shard = self.index.shard(record.hash);
         let Some(entry) = shard.get(record.hash).filter(|entry| entry.place == at.place()) else { return true };
-        let new = New {
-            hash: record.hash,
-            namespace: record.namespace,
-            expires_ms: record.expires_ms,
-            kind: Kind::Value,
-            is_pinned: record.is_pinned,
-        };
-        match self.log.append(&mut bytes, &new, Source::Moved) {
+        match self.log.append(signed, Source::Moved) {
             Ok(moved) => {
                 shard.insert(record.hash, Entry { place: moved.place(), ..entry });
                 true

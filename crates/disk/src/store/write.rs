@@ -6,19 +6,11 @@
 use super::{Core, Namespace};
 use crate::error::Error;
 use crate::index::{Entry, HEAT_MAX, PINNED, Tally};
-use crate::log::{New, NotAppended, Source};
+use crate::log::{NotAppended, Source};
 use crate::namespace::NamespaceState;
 use crate::options::{Overload, Sync};
 use crate::place::UNIT;
-use crate::record::{Draft, EXPIRES_MS_MAX, KEY_LEN_MAX, Kind, VALUE_LEN_MAX};
-use std::cell::Cell;
-
-/// What a thread keeps of its buffer between two records.
-const KEPT_LEN_MAX: usize = 1 << 20;
-
-thread_local! {
-    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use crate::record::{Draft, EXPIRES_MS_MAX, KEY_LEN_MAX, Kind, Signed, VALUE_LEN_MAX};
 
 /// What became of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,36 +155,16 @@ impl Core {
         if !options.is_pinned && !self.admitter.admits(hash, options.heat, self.log.space.is_short()) {
             return self.drop_put(state, hash, Why::NotAdmitted);
         }
-        let mut buffer = BUFFER.try_with(Cell::take).unwrap_or_default();
-        buffer.clear();
-        draft.encode(&mut buffer);
-        let result = self.append_value(state, &draft, &mut buffer, options.heat);
-        if buffer.capacity() <= KEPT_LEN_MAX {
-            let _ = BUFFER.try_with(|kept| kept.set(buffer));
-        }
-        result
+        self.append_value(state, draft.sign(), options.heat)
     }
 
-    fn append_value(
-        &self,
-        state: &NamespaceState,
-        draft: &Draft<'_>,
-        bytes: &mut [u8],
-        heat: u8,
-    ) -> Result<Put, Error> {
+    fn append_value(&self, state: &NamespaceState, record: Signed<'_>, heat: u8) -> Result<Put, Error> {
+        let (draft, len) = (*record.draft(), record.len() as u64);
         let hash = draft.hash;
-        let new = New {
-            hash,
-            namespace: state.id,
-            expires_ms: draft.expires_ms,
-            kind: Kind::Value,
-            is_pinned: draft.is_pinned,
-        };
-        let len = bytes.len() as u64;
         let source = if draft.is_pinned { Source::Removal } else { Source::Put };
         loop {
             let mut shard = self.index.shard(hash);
-            let appended = self.log.append(bytes, &new, source);
+            let appended = self.log.append(record, source);
             if let Ok(at) = appended {
                 let heat = if draft.is_pinned { PINNED } else { heat.min(HEAT_MAX) };
                 let entry = Entry {
@@ -271,11 +243,9 @@ impl Core {
 
     /// Appends that the hash has no value any more. The shard of the hash is locked.
     pub(crate) fn append_tombstone(&self, namespace: u32, hash: u64, source: Source) -> Result<u64, Error> {
-        let mut bytes = Vec::new();
-        Draft::tombstone(namespace, hash).encode(&mut bytes);
-        let new = New { hash, namespace, expires_ms: 0, kind: Kind::Tombstone, is_pinned: false };
-        match self.log.append(&mut bytes, &new, source) {
-            Ok(_) => Ok(bytes.len() as u64),
+        let record = Draft::tombstone(namespace, hash).sign();
+        match self.log.append(record, source) {
+            Ok(_) => Ok(record.len() as u64),
             Err(NotAppended::Closed | NotAppended::Full) => Err(Error::closed()),
         }
     }
