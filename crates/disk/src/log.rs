@@ -33,8 +33,8 @@ pub(crate) use wait::NotDone;
 pub(crate) use writer::{Step, Writer};
 
 use crate::block::AlignedBuffer;
-use crate::place::Position;
-use crate::record::{self, Draft, HEADER_LEN, Signed};
+use crate::place::{Position, UNIT};
+use crate::record::{self, Draft, HEADER_LEN, MARK_LEN, Signed};
 use crate::segment::{FRAME_LEN, Footer, Item, RECORDS_START, SegmentHeader};
 use crate::state::Troubles;
 use crossbeam_utils::CachePadded;
@@ -131,6 +131,10 @@ struct Head {
     callers_bytes: u64,
     synced: Position,
     sync_wanted: Position,
+    /// As `synced`, but for what nobody waits for any more: what stands before is durable for certain.
+    durable: Position,
+    /// The greatest position that a mark names.
+    marked: Position,
     /// Raised when a segment is given up: positions that somebody waits for may never come.
     given_up: u64,
     /// The latest time that was seen, for the segment's footer.
@@ -190,8 +194,11 @@ impl Log {
             queue: VecDeque::new(),
             queued_bytes: 0,
             callers_bytes: 0,
-            synced: next,
+            // What an earlier process has left may not be durable.
+            synced: Position::default(),
             sync_wanted: Position::default(),
+            durable: Position::default(),
+            marked: Position::default(),
             given_up: 0,
             latest_ms,
             is_closing: false,
@@ -199,7 +206,7 @@ impl Log {
             spare: Vec::new(),
         };
         if next.offset == 0 {
-            head.begin_segment(&settings, next.seq);
+            head.begin_segment(&settings, next.seq, 0);
         } else {
             head.active.bytes.extend_from_slice(&tail);
             head.active.prefix_len = tail.len();
@@ -361,7 +368,7 @@ impl Head {
     /// Hands over what the segment still has, to be followed by its footer, and begins the next one.
     fn end_segment(&mut self, settings: &LogSettings) {
         self.finish_segment(settings);
-        self.begin_segment(settings, self.next.seq + 1);
+        self.begin_segment(settings, self.next.seq + 1, self.next.offset);
     }
 
     /// The segment takes no more records. The writer learns it by the last block, which may be empty.
@@ -376,8 +383,11 @@ impl Head {
         self.queue.push_back(Arc::new(sealed));
     }
 
-    fn begin_segment(&mut self, settings: &LogSettings, seq: u64) {
-        let header = SegmentHeader { store_id: settings.store_id, seq, created_ms: self.latest_ms };
+    /// `previous_end`: where the records of the segment before it end; 0 if it is not known.
+    fn begin_segment(&mut self, settings: &LogSettings, seq: u64, previous_end: u64) {
+        let (store_id, created_ms) = (settings.store_id, self.latest_ms);
+        let header = SegmentHeader { store_id, seq, created_ms, synced: self.durable, previous_end };
+        self.marked = self.durable;
         let mut bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_CAPACITY));
         bytes.extend_from_slice(&header.encode());
         self.queued_bytes += RECORDS_START;
@@ -385,22 +395,26 @@ impl Head {
         self.next = Position { seq, offset: RECORDS_START };
     }
 
-    /// Fills the active block up to where the device lets the next one begin.
+    /// Fills the active block up to where the device lets the next one begin, with a mark if there is something to say.
     fn pad(&mut self, settings: &LogSettings) {
-        let excess = self.next.offset % settings.alignment;
-        if excess == 0 {
+        let is_mark_due = self.durable > self.marked;
+        let mut gap = (settings.alignment - self.next.offset % settings.alignment) % settings.alignment;
+        if gap == 0 && !is_mark_due {
             return;
         }
-        let mut gap = settings.alignment - excess;
-        if gap < HEADER_LEN as u64 {
-            gap += settings.alignment;
+        let len_min = if is_mark_due { MARK_LEN } else { HEADER_LEN };
+        while gap < len_min as u64 {
+            gap += settings.alignment.max(UNIT);
         }
         let mut padding = Vec::new();
-        record::encode_padding(usize::try_from(gap).unwrap_or(HEADER_LEN), &mut padding);
+        record::encode_mark(usize::try_from(gap).unwrap_or(MARK_LEN), self.durable, &mut padding);
         record::place(&mut padding, record::mask(settings.store_id, self.next));
         self.active.bytes.extend_from_slice(&padding);
         self.queued_bytes += gap;
         self.next.offset += gap;
+        if is_mark_due {
+            self.marked = self.durable;
+        }
     }
 
     /// Whether a record before `target` is not in a file yet.

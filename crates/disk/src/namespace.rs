@@ -67,7 +67,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// `Invalid` if the name is empty or too long or there are too many, `Unavailable` if the device fails.
-    pub(crate) fn open(&self, name: &str, is_synced: bool) -> Result<Arc<NamespaceState>, Error> {
+    pub(crate) fn open(&self, name: &str) -> Result<Arc<NamespaceState>, Error> {
         if let Some(state) = self.known.read().by_name.get(name) {
             return Ok(Arc::clone(state));
         }
@@ -79,7 +79,7 @@ impl Namespaces {
         if let Some(state) = self.known.read().by_name.get(name) {
             return Ok(Arc::clone(state));
         }
-        let id = manifest.declare(name, is_synced)?;
+        let id = manifest.declare(name)?;
         Ok(self.known.write().add(id, name, Position::default()))
     }
 
@@ -96,6 +96,14 @@ impl Namespaces {
     ) -> Result<(), Error> {
         state.cleared.fetch_max(at.packed(), Ordering::AcqRel);
         self.manifest.lock().clear(state.id, at, now_ms, is_synced)
+    }
+
+    /// Makes every clear so far durable.
+    ///
+    /// # Errors
+    /// `Unavailable` if the device fails.
+    pub(crate) fn sync(&self) -> Result<(), Error> {
+        self.manifest.lock().sync()
     }
 
     pub(crate) fn by_id(&self, id: u32) -> Option<Arc<NamespaceState>> {

@@ -183,7 +183,7 @@ impl Options {
     pub(crate) fn validate(&self) -> Result<(), Error> {
         check_capacity(self.capacity, self.segment_len_or_default())?;
         let len = self.segment_len_or_default();
-        if len % SEGMENT_STEP != 0 {
+        if !len.is_multiple_of(SEGMENT_STEP) {
             return Err(Error::invalid(format!("segment_len is {len}, must be a multiple of {SEGMENT_STEP}")));
         }
         if !(SEGMENT_LEN_MIN..=SEGMENT_LEN_MAX).contains(&len) {

@@ -14,6 +14,11 @@
 //! 7. core.log.files.pop(seq); core.device.remove(name) (error: counted, logged, retried later; the space is NOT given back then); sync_folder if sync != None; core.log.space.give(len).
 //! 8. only now remove_at() the index entries that stayed behind (evicted + bytes, admissions.note_evicted(heat)): as long as the file is there a `remove` must find the entry and write its tombstone.
 
+mod allowance;
+mod choice;
+#[cfg(test)]
+mod simulation;
+
 use crate::store::Core;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  0        4      6   7   8           12          16
-//!  | crc    | 524a |knd|flg| namespace | value len |
+//!  | crc    | "RJ" |knd|flg| namespace | value len |
 //!  |        hash           | expires, 6 bytes |keyl|     16 .. 32
 //!  | key | value | zeros up to a multiple of 16 |
 //! ```
@@ -33,11 +33,10 @@ pub(crate) const EXPIRES_MS_MAX: u64 = (1 << 48) - 1;
 pub(crate) const RECORD_LEN_MAX: usize = padded(HEADER_LEN + KEY_LEN_MAX + VALUE_LEN_MAX);
 
 const UNIT_LEN: usize = 16;
-const MAGIC: u16 = 0x4a52;
-const MAGIC_BYTES: [u8; 2] = MAGIC.to_le_bytes();
+const MAGIC: [u8; 2] = *b"RJ";
 const FLAG_PINNED: u8 = 1;
 
-const _: () = assert!(UNIT == UNIT_LEN as u64 && HEADER_LEN.is_multiple_of(UNIT_LEN) && MAGIC_BYTES[0] == b'R');
+const _: () = assert!(UNIT == UNIT_LEN as u64 && HEADER_LEN.is_multiple_of(UNIT_LEN));
 
 /// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub(crate) enum Kind {
     Value,
     /// The key with this hash has no value from here on.
     Tombstone,
-    /// Nothing: it fills a block up.
+    /// Nothing of any key: it fills a block up, and may be a mark.
     Padding,
 }
 
@@ -122,7 +121,7 @@ impl<'a> Draft<'a> {
         let key_len = u16::try_from(self.key.len()).expect("no key is longer than KEY_LEN_MAX");
         let value_len = u32::try_from(self.value.len()).expect("no value is longer than VALUE_LEN_MAX");
         let mut header = [0; HEADER_LEN];
-        header[4..6].copy_from_slice(&MAGIC_BYTES);
+        header[4..6].copy_from_slice(&MAGIC);
         header[6] = self.kind.code();
         header[7] = if self.is_pinned { FLAG_PINNED } else { 0 };
         header[8..12].copy_from_slice(&self.namespace.to_le_bytes());
@@ -184,14 +183,31 @@ impl<'a> Signed<'a> {
 /// # Panics
 /// If `len` is no length of a record.
 pub(crate) fn encode_padding(len: usize, out: &mut Vec<u8>) {
+    encode_mark(len, Position::default(), out);
+}
+
+/// The shortest padding that can be a mark.
+pub(crate) const MARK_LEN: usize = 48;
+
+/// Appends padding that says up to where the log was durable when it was written. Such marks tell a reader of damage whether
+/// it hit what was promised to stay: only then is something lost that nobody knows of. One at the end of each block, or
+/// after each sync, is enough. In a padding of 32 bytes the mark has no room and is left out.
+///
+/// # Panics
+/// If `len` is no length of a record.
+pub(crate) fn encode_mark(len: usize, synced: Position, out: &mut Vec<u8>) {
     assert!(len.is_multiple_of(UNIT_LEN) && (HEADER_LEN..=VALUE_LEN_MAX).contains(&len), "no record has {len} bytes");
     let value_len = u32::try_from(len - HEADER_LEN).expect("below VALUE_LEN_MAX");
     let start = out.len();
     out.resize(start + len, 0);
     let record = &mut out[start..];
-    record[4..6].copy_from_slice(&MAGIC_BYTES);
+    record[4..6].copy_from_slice(&MAGIC);
     record[6] = Kind::Padding.code();
     record[12..16].copy_from_slice(&value_len.to_le_bytes());
+    if len >= MARK_LEN {
+        record[32..40].copy_from_slice(&synced.seq.to_le_bytes());
+        record[40..48].copy_from_slice(&synced.offset.to_le_bytes());
+    }
     sign(record);
 }
 
@@ -243,7 +259,7 @@ impl Announced {
     /// Reads the header. Cheap, and most bytes that are no record fail here.
     pub(crate) fn read(bytes: &[u8]) -> Result<Announced, Damaged> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Damaged::CutOff)?;
-        if header[4..6] != MAGIC_BYTES {
+        if header[4..6] != MAGIC {
             return Err(Damaged::NotARecord);
         }
         let kind = Kind::from_code(header[6]).ok_or(Damaged::Header)?;
@@ -307,5 +323,15 @@ impl<'a> Record<'a> {
             value,
             len,
         })
+    }
+
+    /// What a mark says; the beginning of all positions if it is none.
+    pub(crate) fn synced(&self) -> Position {
+        match self.value.first_chunk::<16>().map(|mark| mark.as_chunks::<8>().0) {
+            Some([seq, offset]) if self.kind == Kind::Padding => {
+                Position { seq: u64::from_le_bytes(*seq), offset: u64::from_le_bytes(*offset) }
+            }
+            _ => Position::default(),
+        }
     }
 }

@@ -28,11 +28,17 @@ pub(crate) use frame::{FRAME_LEN, Frame, Refused};
 pub(crate) use scan::{Scan, scan};
 
 use crate::device::DeviceFile;
+use crate::place::{Position, UNIT};
 
 /// The version of the format that this program writes, in segments and in the manifest.
 pub(crate) const VERSION: u32 = 1;
 /// Where the first record of a segment stands.
 pub(crate) const RECORDS_START: u64 = 64;
+
+/// No segment has a greater number, so that a position fits into 64 bits: enough for a thousand segments a second, for a year.
+pub(crate) const SEQ_MAX: u64 = 1 << 35;
+/// No segment is longer: an offset in units has 24 bits.
+pub(crate) const SEGMENT_LEN_MAX: u64 = 256 << 20;
 
 const MAGIC: [u8; 8] = *b"SJ-SEGMT";
 const NAME_START: &str = "segment-";
@@ -46,7 +52,7 @@ pub(crate) fn file_name(seq: u64) -> String {
 /// Whose file it is by its name; `None` if it is no segment's.
 pub(crate) fn seq_of_name(name: &str) -> Option<u64> {
     let seq = name.strip_prefix(NAME_START)?.parse().ok()?;
-    (file_name(seq) == name).then_some(seq)
+    (seq <= SEQ_MAX && file_name(seq) == name).then_some(seq)
 }
 
 /// Which segment of which store it is.
@@ -63,6 +69,10 @@ pub(crate) struct SegmentHeader {
     pub(crate) seq: u64,
     /// Unix milliseconds.
     pub(crate) created_ms: u64,
+    /// Up to where the log was durable when the segment was begun.
+    pub(crate) synced: Position,
+    /// Where the records of the segment before it ended, of which nothing came behind; 0 if nobody knows.
+    pub(crate) previous_end: u64,
 }
 
 impl SegmentHeader {
@@ -72,13 +82,24 @@ impl SegmentHeader {
         frame.set_u64(16, self.store_id);
         frame.set_u64(24, self.seq);
         frame.set_u64(32, self.created_ms);
+        frame.set_u64(40, self.synced.seq);
+        frame.set_u64(48, self.synced.offset);
+        frame.set_u32(56, u32::try_from(self.previous_end / UNIT).unwrap_or(0));
         frame.seal()
     }
 
     /// Reads what [`encode`](Self::encode) wrote.
     pub(crate) fn decode(bytes: [u8; FRAME_LEN]) -> Result<SegmentHeader, Refused> {
         let frame = Frame::open(bytes, MAGIC)?;
-        Ok(SegmentHeader { store_id: frame.u64(16), seq: frame.u64(24), created_ms: frame.u64(32) })
+        let synced = Position { seq: frame.u64(40), offset: frame.u64(48) };
+        let previous_end = u64::from(frame.u32(56)) * UNIT;
+        Ok(SegmentHeader {
+            store_id: frame.u64(16),
+            seq: frame.u64(24),
+            created_ms: frame.u64(32),
+            synced,
+            previous_end,
+        })
     }
 
     /// The header of a segment's file, if it is the segment that its name says.

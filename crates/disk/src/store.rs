@@ -110,7 +110,7 @@ impl Store {
     pub fn namespace(&self, name: &str) -> Result<Namespace, Error> {
         let core = &self.handle.core;
         core.check_open()?;
-        let state = core.namespaces.open(name, core.options.sync != Sync::None)?;
+        let state = core.namespaces.open(name)?;
         Ok(Namespace { core: Arc::clone(core), state, handle: Arc::clone(&self.handle) })
     }
 
@@ -241,6 +241,9 @@ impl Core {
     pub(crate) fn flush(&self, is_synced: bool) -> Result<(), Error> {
         self.check_open()?;
         self.log.saw(self.now_ms());
+        if is_synced {
+            self.namespaces.sync()?;
+        }
         self.log.flush(is_synced, self.options.stall_after).map_err(|not_done| self.not_done(not_done))
     }
 

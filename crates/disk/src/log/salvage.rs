@@ -20,13 +20,15 @@ impl Log {
     /// Ends the segment that is written to as it is, and begins another one with nothing in it.
     pub(crate) fn give_up(&self) -> Unwritten {
         let mut head = self.head.lock();
-        let failed = head.queue.front().map_or(head.next.seq, |block| block.start.seq);
+        // What stands before this is in the file; what stands behind it is moved, and nobody will miss it there.
+        let failed_at = head.queue.front().map_or(head.active.start, |block| block.start);
+        let failed = failed_at.seq;
         let mut blocks: Vec<Arc<Block>> = head.queue.drain(..).collect();
         blocks.push(Arc::new(std::mem::take(&mut head.active)));
         head.items.clear();
         head.queued_bytes = 0;
         head.given_up += 1;
-        head.begin_segment(&self.settings, failed + 1);
+        head.begin_segment(&self.settings, failed + 1, failed_at.offset);
         self.head_seq.store(failed + 1, Ordering::Release);
         self.written.store(head.next.packed(), Ordering::Release);
         drop(head);

@@ -70,9 +70,10 @@ impl Writer {
         counts: Arc<WriterCounts>,
     ) -> Writer {
         let now = clock::monotonic();
-        let current = {
+        let (current, unsynced) = {
             let table = log.files.load();
-            table.get(log.next().seq).cloned()
+            // What an earlier process has written may not be durable yet: the first sync is of everything.
+            (table.get(log.next().seq).cloned(), table.iter().cloned().collect())
         };
         Writer {
             log,
@@ -82,8 +83,8 @@ impl Writer {
             counts,
             bandwidth: options.bandwidth.map(Bandwidth::new),
             current,
-            unsynced: Vec::new(),
-            is_folder_unsynced: false,
+            unsynced,
+            is_folder_unsynced: true,
             flushed_at: now,
             synced_at: now,
             failures: 0,
@@ -325,6 +326,7 @@ impl Writer {
         self.synced_at = clock::monotonic();
         let mut head = self.log.head.lock();
         head.synced = head.synced.max(target);
+        head.durable = head.durable.max(target);
         drop(head);
         self.log.progress.notify_all();
         Step::Done

@@ -94,6 +94,18 @@ fn padding_is_a_record_that_says_nothing() {
 }
 
 #[test]
+fn padding_can_say_up_to_where_the_log_was_durable() {
+    let synced = Position { seq: 5, offset: 640 };
+    for (len, expected) in [(32, Position::default()), (48, synced), (4096, synced)] {
+        let mut bytes = Vec::new();
+        encode_mark(len, synced, &mut bytes);
+        assert_eq!(Record::decode(&bytes, 0).unwrap().synced(), expected, "{len} bytes");
+    }
+    let value = placed(&draft(b"", &[1; 16]), PLACE);
+    assert_eq!(Record::decode(&value, mask(STORE, PLACE)).unwrap().synced(), Position::default());
+}
+
+#[test]
 fn a_header_that_breaks_a_rule_is_damaged_though_its_checksum_fits() {
     let mut value = Vec::new();
     draft(b"", b"").encode(&mut value);
@@ -133,7 +145,7 @@ proptest! {
     fn any_bytes_are_read_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), mask: u32) {
         let mut signed = bytes.clone();
         if signed.len() >= HEADER_LEN {
-            signed[4..6].copy_from_slice(&MAGIC_BYTES);
+            signed[4..6].copy_from_slice(&MAGIC);
             signed[6] = signed[6] % 3 + 1;
             sign(&mut signed);
         }

@@ -16,13 +16,14 @@ use super::frame::{FRAME_LEN, Frame, Refused};
 use super::{Identity, RECORDS_START};
 use crate::device::DeviceFile;
 use crate::place::UNIT;
-use crate::record::{EXPIRES_MS_MAX, HEADER_LEN, Kind, RECORD_LEN_MAX, Record};
+use crate::record::{self, EXPIRES_MS_MAX, HEADER_LEN, Kind, RECORD_LEN_MAX, Record};
 
 const MAGIC: [u8; 8] = *b"SJ-FOOTR";
 const ITEM_LEN: usize = 28;
 const FLAG_PINNED: u8 = 1;
 const TRAILER_LEN: u64 = FRAME_LEN as u64;
 const RECORD_LEN_MIN: u64 = HEADER_LEN as u64;
+const MARK_LEN: u64 = record::MARK_LEN as u64;
 
 const _: () = assert!(RECORD_LEN_MAX as u64 / UNIT <= u32::MAX as u64);
 
@@ -103,10 +104,12 @@ pub(crate) struct Footer<'a> {
 }
 
 impl Footer<'_> {
-    /// Bytes that sealing takes at most, behind the records.
+    /// Bytes that sealing takes at most, behind the last record: a mark, padding up to where the device lets a write begin,
+    /// and a footer that ends where it lets one end.
     pub(crate) fn room(items: usize, align: u64) -> u64 {
         let table = u64::try_from(items.saturating_mul(ITEM_LEN)).unwrap_or(u64::MAX);
-        table.saturating_add(TRAILER_LEN + align.max(1) - 1)
+        let padding = if align <= 1 { 0 } else { 2 * align + RECORD_LEN_MIN };
+        table.saturating_add(TRAILER_LEN + MARK_LEN + padding)
     }
 
     /// Appends what is to be written at `records_end`: the file ends with it, at a multiple of `align`.

@@ -1,14 +1,16 @@
 //! Reading a segment that has no footer: record by record, until there is none.
 //!
 //! Where a record does not verify, the rest of the file is searched in steps of a unit. If nothing verifies there, what
-//! came before is all, and the rest is a torn tail (or the zeros that were allotted). If something does, there is a gap:
-//! nobody knows what stood in it, and a tombstone or a newer version may be lost. So only what lies behind the last gap
-//! can be trusted to be the latest word; what lies before it is counted and left out.
+//! came before is all, and the rest is a torn tail (or the zeros that were allotted). If something does, there is a gap. Two
+//! things make gaps: a power failure, after which pages that were written but not synced are there or not, in any order; and
+//! damage to what was durable. In the first case nothing was promised, in the second a tombstone or a newer version may
+//! be lost. The marks in the log tell them apart, so a scan reports gaps and marks, and [`crate::open`] judges.
 //!
 //! The mask of the checksums keeps user data from posing as records during the search. The search is bounded: bytes made
-//! to look like ever new headers of long records cost a few passes over the file, and then count as a gap.
+//! to look like ever new headers of long records cost a few passes over the file, and then the rest of it is one gap.
 
 use std::io;
+use std::ops::Range;
 
 use super::footer::Item;
 use super::{Identity, RECORDS_START};
@@ -25,28 +27,29 @@ const UNIT_LEN: usize = 16;
 /// What a segment without a footer holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Scan {
-    /// Values and tombstones, in the order of the log; only those behind the last gap.
+    /// Values and tombstones, in the order of the log.
     pub(crate) items: Vec<Item>,
-    /// Values and tombstones that are intact and lie before a gap.
-    pub(crate) items_before_gap: u64,
     /// Where the last record ends.
     pub(crate) end: u64,
     /// Bytes behind the end up to the last one that is not zero.
     pub(crate) torn_bytes: u64,
-    /// Whether records follow on damage: what is older than `items` may have been superseded without a trace.
-    pub(crate) has_gap: bool,
+    /// What does not verify, and is followed by what does.
+    pub(crate) gaps: Vec<Range<u64>>,
+    /// The greatest position that a mark names: what stands before was durable once.
+    pub(crate) synced: Position,
 }
 
 /// Reads all of a segment.
 ///
 /// # Errors
 /// What the device says.
-pub(crate) fn scan(file: &dyn DeviceFile, store_id: u64, seq: u64) -> io::Result<Scan> {
-    let mut window = Window::over(file, Identity { store_id, seq })?;
+pub(crate) fn scan(file: &dyn DeviceFile, identity: Identity) -> io::Result<Scan> {
+    let mut window = Window::over(file, identity)?;
     let mut scan = Scan { end: RECORDS_START, ..Scan::default() };
     loop {
         while let Some(record) = window.record(scan.end)? {
             scan.items.extend(Item::of(&record, scan.end));
+            scan.synced = scan.synced.max(record.synced());
             scan.end += u64::try_from(record.len).map_err(io::Error::other)?;
         }
         match window.search(scan.end)? {
@@ -55,23 +58,15 @@ pub(crate) fn scan(file: &dyn DeviceFile, store_id: u64, seq: u64) -> io::Result
                 return Ok(scan);
             }
             Found::Record { offset } => {
-                scan.forget_items();
+                scan.gaps.push(scan.end..offset);
                 scan.end = offset;
             }
             Found::TooMuch => {
-                scan.forget_items();
+                scan.gaps.push(scan.end..window.len);
                 scan.torn_bytes = window.len.saturating_sub(scan.end);
                 return Ok(scan);
             }
         }
-    }
-}
-
-impl Scan {
-    fn forget_items(&mut self) {
-        self.has_gap = true;
-        self.items_before_gap += u64::try_from(self.items.len()).unwrap_or(u64::MAX);
-        self.items.clear();
     }
 }
 

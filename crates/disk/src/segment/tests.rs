@@ -72,7 +72,8 @@ struct Sketch {
 
 impl Sketch {
     fn new() -> Sketch {
-        let header = SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 1000 };
+        let header =
+            SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 1000, synced: Position::default(), previous_end: 0 };
         Sketch { bytes: header.encode().to_vec(), items: Vec::new() }
     }
 
@@ -103,6 +104,12 @@ impl Sketch {
         self.place_from(offset);
     }
 
+    fn mark(&mut self, synced: Position) {
+        let offset = self.bytes.len() as u64;
+        record::encode_mark(record::MARK_LEN, synced, &mut self.bytes);
+        self.place_from(offset);
+    }
+
     fn place_from(&mut self, offset: u64) {
         record::place(&mut self.bytes[offset as usize..], mask(offset));
     }
@@ -122,7 +129,7 @@ impl Sketch {
     }
 
     fn scan(&self) -> Scan {
-        scan(&MemoryFile::holding(self.bytes.clone()), STORE, SEQ).unwrap()
+        scan(&MemoryFile::holding(self.bytes.clone()), WHO).unwrap()
     }
 }
 
@@ -138,15 +145,28 @@ fn footer_of(bytes: Vec<u8>) -> Result<ReadFooter, NoFooter> {
 fn names_of_segments_have_sixteen_digits_and_nothing_else_passes_for_one() {
     assert_eq!(file_name(42), "segment-0000000000000042");
     assert_eq!(seq_of_name("segment-0000000000000042"), Some(42));
-    assert_eq!(seq_of_name(&file_name(u64::MAX)), Some(u64::MAX));
-    for other in ["segment-42", "segment-", "segment-+000000000000042", "manifest", "segment-0000000000000042.tmp"] {
+    assert_eq!(seq_of_name(&file_name(SEQ_MAX)), Some(SEQ_MAX));
+    for other in [
+        &file_name(SEQ_MAX + 1),
+        "segment-42",
+        "segment-",
+        "segment-+000000000000042",
+        "manifest",
+        "segment-0000000000000042.tmp",
+    ] {
         assert_eq!(seq_of_name(other), None, "{other}");
     }
 }
 
 #[test]
 fn a_header_says_which_segment_of_which_store_it_is() {
-    let header = SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 1_795_000_000_000 };
+    let header = SegmentHeader {
+        store_id: STORE,
+        seq: SEQ,
+        created_ms: 1_795_000_000_000,
+        synced: Position { seq: 41, offset: 640 },
+        previous_end: 1 << 20,
+    };
     let file = MemoryFile::holding(header.encode());
     assert_eq!(SegmentHeader::read(&file, WHO).unwrap(), Ok(header));
     let other_store = SegmentHeader::read(&file, Identity { store_id: 1, ..WHO }).unwrap();
@@ -158,7 +178,9 @@ fn a_header_says_which_segment_of_which_store_it_is() {
 #[test]
 fn headers_that_are_empty_foreign_cut_off_damaged_or_newer_are_told_apart() {
     let read = |bytes: &[u8]| SegmentHeader::read(&MemoryFile::holding(bytes), WHO).unwrap();
-    let header = SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 5 }.encode();
+    let header =
+        SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 5, synced: Position::default(), previous_end: 0 }
+            .encode();
     assert_eq!(read(&[]), Err(Refused::Blank));
     assert_eq!(read(&header[..63]), Err(Refused::Blank));
     assert_eq!(read(&[0; 64]), Err(Refused::Blank));
@@ -282,28 +304,34 @@ fn a_torn_tail_is_cut_off_and_counted() {
         let mut torn = Sketch { bytes: whole.bytes[..kept as usize].to_vec(), items: Vec::new() };
         torn.bytes.resize(1 << 16, 0);
         let scan = torn.scan();
-        assert_eq!((&scan.items[..], scan.end, scan.has_gap), (&whole.items[..19], last.offset, false));
+        assert_eq!((&scan.items[..], scan.end, scan.gaps), (&whole.items[..19], last.offset, vec![]));
         assert!(scan.torn_bytes <= (kept - last.offset).next_multiple_of(16), "{} bytes of {kept}", scan.torn_bytes);
         assert!(scan.torn_bytes > 0 || kept < last.offset + 8);
     }
 }
 
 #[test]
-fn what_lies_before_damage_is_not_the_latest_word() {
+fn damage_that_records_follow_on_is_a_gap() {
     let whole = Sketch::of(20);
     for damaged in 0..19 {
         let mut sketch = Sketch { bytes: whole.bytes.clone(), items: Vec::new() };
-        sketch.bytes[whole.items[damaged].offset as usize + 20] ^= 1;
-        let scan = sketch.scan();
-        let expected = Scan {
-            items: whole.items[damaged + 1..].to_vec(),
-            items_before_gap: damaged as u64,
-            end: whole.bytes.len() as u64,
-            torn_bytes: 0,
-            has_gap: true,
-        };
-        assert_eq!(scan, expected, "record {damaged}");
+        let Item { offset, len, .. } = whole.items[damaged];
+        sketch.bytes[offset as usize + 20] ^= 1;
+        let mut items = whole.items.clone();
+        items.remove(damaged);
+        let gaps = Vec::from_iter([offset..offset + len]);
+        let end = whole.bytes.len() as u64;
+        assert_eq!(sketch.scan(), Scan { items, end, gaps, ..Scan::default() }, "record {damaged}");
     }
+}
+
+#[test]
+fn a_scan_knows_the_latest_mark() {
+    let mut sketch = Sketch::of(3);
+    for (seq, offset) in [(41, 640), (42, 64), (42, 0)] {
+        sketch.mark(Position { seq, offset });
+    }
+    assert_eq!(sketch.scan().synced, Position { seq: 42, offset: 64 });
 }
 
 #[test]
@@ -314,9 +342,9 @@ fn a_page_that_was_never_written_is_a_gap_wherever_chunks_end() {
     }
     sketch.bytes[100_000..(2 << 20) + 8].fill(0);
     let scan = sketch.scan();
-    assert!(scan.has_gap && scan.end == sketch.bytes.len() as u64);
-    let behind = sketch.items.iter().filter(|item| item.offset >= (2 << 20) + 8).count();
-    assert_eq!(scan.items, sketch.items[300 - behind..]);
+    let is_there = |item: &&Item| item.offset + item.len <= 100_000 || item.offset >= (2 << 20) + 8;
+    let there: Vec<Item> = sketch.items.iter().filter(is_there).copied().collect();
+    assert_eq!((scan.items, scan.end, scan.gaps.len()), (there, sketch.bytes.len() as u64, 1));
 }
 
 #[test]
@@ -338,7 +366,7 @@ fn a_record_within_a_value_is_not_taken_for_one() {
     sketch.value(1, &inner.bytes[64..].repeat(3));
     sketch.bytes[64] ^= 1;
     let scan = sketch.scan();
-    assert_eq!((scan.items, scan.has_gap), (vec![], false));
+    assert_eq!((scan.items, scan.gaps), (vec![], vec![]));
 }
 
 #[test]
@@ -346,8 +374,8 @@ fn records_of_another_segment_or_store_are_a_torn_tail() {
     let sketch = Sketch::of(5);
     let file = MemoryFile::holding(sketch.bytes.clone());
     for (store_id, seq) in [(STORE, SEQ + 1), (STORE + 1, SEQ)] {
-        let scan = scan(&file, store_id, seq).unwrap();
-        assert_eq!((scan.items.len(), scan.end, scan.has_gap), (0, 64, false));
+        let scan = scan(&file, Identity { store_id, seq }).unwrap();
+        assert_eq!((scan.items.len(), scan.end, scan.gaps.len()), (0, 64, 0));
         assert_eq!(scan.torn_bytes, sketch.bytes.len() as u64 - 64);
     }
 }
@@ -360,14 +388,14 @@ fn a_file_of_false_headers_ends_the_search_and_counts_as_a_gap() {
     draft.encode(&mut header);
     sketch.bytes.extend(header[..32].repeat((2 << 20) / 32));
     let scan = sketch.scan();
-    assert_eq!((scan.items.len(), scan.end, scan.has_gap), (0, 64, true));
+    assert_eq!((scan.items.len(), scan.end, scan.gaps), (0, 64, Vec::from_iter([64..64 + (2 << 20)])));
     assert_eq!(scan.torn_bytes, 2 << 20);
 }
 
 #[test]
 fn a_scan_of_a_short_file_finds_nothing() {
     for len in [0, 1, 63, 64, 65, 95, 96] {
-        let scan = scan(&MemoryFile::holding(vec![0; len]), STORE, SEQ).unwrap();
+        let scan = scan(&MemoryFile::holding(vec![0; len]), WHO).unwrap();
         assert_eq!(scan, Scan { end: 64, ..Scan::default() });
     }
 }
@@ -397,7 +425,7 @@ proptest! {
         let whole = Sketch::of(30).items;
         let file = MemoryFile::holding(bytes.clone());
         let _ = SegmentHeader::read(&file, WHO).unwrap();
-        let scan = scan(&file, STORE, SEQ).unwrap();
+        let scan = scan(&file, WHO).unwrap();
         prop_assert!(scan.items.iter().all(|item| whole.contains(item)));
         prop_assert!(scan.end + scan.torn_bytes <= (bytes.len() as u64).max(64));
         if let Ok(footer) = read_footer(&file, WHO) {

@@ -66,14 +66,9 @@ impl Core {
     fn write(self: Arc<Core>) {
         let mut writer =
             Writer::new(Arc::clone(&self.log), Arc::clone(&self.device), &self.options, Arc::clone(&self.counts));
-        loop {
-            match writer.run() {
-                Step::GiveUp => {
-                    self.counts.given_up_segments.fetch_add(1, Ordering::Relaxed);
-                    self.move_on(&self.log.give_up());
-                }
-                Step::End | Step::Done => break,
-            }
+        while writer.run() == Step::GiveUp {
+            self.counts.given_up_segments.fetch_add(1, Ordering::Relaxed);
+            self.move_on(&self.log.give_up());
         }
         writer.over();
     }
