@@ -115,6 +115,17 @@ impl Namespaces {
         self.known.read().by_id.get(&id).is_some_and(|state| state.counts(at))
     }
 
+    /// Where each namespace was last cleared, by its id.
+    pub(crate) fn cleared(&self) -> HashMap<u32, Position> {
+        let known = self.known.read();
+        known
+            .by_id
+            .iter()
+            .map(|(id, state)| (*id, state.cleared()))
+            .filter(|(_, at)| *at != Position::default())
+            .collect()
+    }
+
     /// All names, in alphabetical order.
     pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.known.read().by_name.keys().map(|name| name.to_string()).collect();

@@ -67,6 +67,7 @@ impl Space {
     pub(crate) fn give(&self, bytes: u64) {
         let mut state = self.state.lock();
         state.used = state.used.saturating_sub(bytes);
+        state.is_starved = false;
         drop(state);
         self.freed.notify_all();
     }
@@ -82,11 +83,10 @@ impl Space {
         state.is_starved || state.used + self.segment_len > state.capacity
     }
 
-    /// Waits until that is so, at most for `time`. `false` when the store closes.
-    pub(crate) fn wait_until_short(&self, time: Duration) -> bool {
+    /// Waits until somebody wants space, at most for `time`. `false` when the store closes.
+    pub(crate) fn wait_until_wanted(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
-        let is_short = |state: &State| state.is_starved || state.used + self.segment_len > state.capacity;
-        if !state.is_closing && !is_short(&state) {
+        if !state.is_closing {
             self.wanted.wait_for(&mut state, time);
         }
         !state.is_closing

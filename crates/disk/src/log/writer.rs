@@ -23,6 +23,8 @@ use std::time::Duration;
 /// Pauses between attempts.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// How often the writer looks for space, if reclaim does not say that there is some.
+const SPACE_LOOK: Duration = Duration::from_millis(100);
 /// Attempts after which a segment is given up, and those after which a store that closes gives up everything.
 const ATTEMPTS_MAX: u32 = 3;
 
@@ -50,6 +52,7 @@ pub(crate) struct Writer {
     device: Arc<dyn Device>,
     sync: Sync,
     flush_interval: Duration,
+    stall_after: Duration,
     counts: Arc<WriterCounts>,
     bandwidth: Option<Bandwidth>,
     /// The segment that is written to.
@@ -80,6 +83,7 @@ impl Writer {
             device,
             sync: options.sync,
             flush_interval: options.flush_interval,
+            stall_after: options.stall_after,
             counts,
             bandwidth: options.bandwidth.map(Bandwidth::new),
             current,
@@ -171,13 +175,15 @@ impl Writer {
 
     /// Writes a block, however long it takes.
     fn write(&mut self, block: &Arc<Block>) -> Step {
+        let began = clock::monotonic();
         loop {
             let error = match self.try_write(block) {
                 Ok(true) => break,
                 Ok(false) => {
                     // No space yet: reclaim knows, and says when there is.
-                    self.log.space.wait(Duration::from_millis(100));
-                    if self.log.space.capacity() == 0 { return Step::End } else { continue }
+                    self.log.space.wait(SPACE_LOOK);
+                    let waited = clock::monotonic().saturating_sub(began);
+                    if waited >= self.stall_after && self.is_closing() { return Step::End } else { continue }
                 }
                 Err(error) => error,
             };

@@ -1,12 +1,14 @@
 //! The threads behind a store: the log's writer, and the one that makes room.
 
 use super::Core;
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::heat;
 use crate::index::Entry;
 use crate::log::{Source, Step, Unwritten, Writer};
 use crate::place::{Position, UNIT};
 use crate::record::{Kind, Record};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 /// How often entries past their time are taken out of the index.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+/// A sweep takes this part of a core's time at most: one hundredth.
+const SWEEP_PART: u32 = 100;
 /// How often the thread that makes room looks around, if nobody calls it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -111,14 +115,20 @@ impl Core {
     }
 
     fn make_room(self: Arc<Core>) {
-        let mut swept_at = crate::clock::monotonic();
+        let mut swept_at = clock::monotonic();
         let mut saved_at = swept_at;
-        while self.log.space.wait_until_short(LOOK_INTERVAL) {
-            while self.log.space.is_short() && self.reclaim.oldest(&self, false) {}
-            let now = crate::clock::monotonic();
-            if self.reclaim.take_sweep() || now.saturating_sub(swept_at) >= SWEEP_INTERVAL {
-                swept_at = now;
-                self.sweep();
+        let mut sweep_took = Duration::ZERO;
+        loop {
+            let was_made = self.log.space.is_short() && self.reclaim.oldest(&self, false);
+            if !was_made && !self.log.space.wait_until_wanted(LOOK_INTERVAL) {
+                return;
+            }
+            let now = clock::monotonic();
+            let is_cleared = self.reclaim.take_sweep();
+            if is_cleared || now.saturating_sub(swept_at) >= SWEEP_INTERVAL.max(SWEEP_PART * sweep_took) {
+                self.sweep(is_cleared);
+                swept_at = clock::monotonic();
+                sweep_took = swept_at.saturating_sub(now);
             }
             if now.saturating_sub(saved_at) >= self.options.heat_interval {
                 saved_at = now;
@@ -129,15 +139,20 @@ impl Core {
         }
     }
 
-    /// Takes out of the index what has expired, and what a cleared namespace left behind.
-    fn sweep(&self) {
+    /// Takes out of the index what has expired, and, where one was cleared, what namespaces left behind.
+    fn sweep(&self, is_cleared: bool) {
         let now_ms = self.now_ms();
         let head_seq = self.log.head_seq();
+        let cleared = if is_cleared { self.namespaces.cleared() } else { HashMap::new() };
+        let counts = |entry: &Entry| {
+            let at = || entry.place.position(head_seq);
+            cleared.get(&entry.namespace).is_none_or(|cleared| at() >= *cleared)
+        };
         let mut expired = 0;
         self.index.retain(|_, entry| {
             let is_expired = entry.expires_ms != 0 && entry.expires_ms <= now_ms;
             expired += u64::from(is_expired);
-            !is_expired && self.namespaces.counts(entry.namespace, entry.place.position(head_seq))
+            !is_expired && counts(entry)
         });
         self.counts.swept_expired.fetch_add(expired, Ordering::Relaxed);
     }
