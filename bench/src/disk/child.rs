@@ -2,6 +2,7 @@
 
 use super::engine::{Setting, Subject, subject};
 use super::{amplification, hits, opening, reclaim, speed};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Threads that put and get in the cases that measure time.
@@ -66,6 +67,22 @@ pub(super) fn row(case: &str, value: f64, unit: &str) {
     println!("{case}\t{value}\t{unit}");
 }
 
+/// What is written and removed again before anything is measured.
+const WARM_BYTES: u64 = 1 << 30;
+
+/// Has the machine find the pages that the page cache will want. A virtual machine gives free memory back to its host after
+/// some seconds, and then pays several times what a put costs for each page of it that is touched again: whoever came after
+/// a pause would pay for it.
+fn warm(turn: &Turn) -> anyhow::Result<()> {
+    let path = turn.folder.join("warm");
+    let mut file = std::fs::File::create(&path)?;
+    let chunk = vec![0; 1 << 20];
+    for _ in 0..turn.scaled(WARM_BYTES) / chunk.len() as u64 {
+        file.write_all(&chunk)?;
+    }
+    Ok(std::fs::remove_file(path)?)
+}
+
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let turn = Turn {
         subject: subject(&arguments.subject)?,
@@ -73,6 +90,9 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         folder: arguments.folder,
         is_direct: arguments.direct,
     };
+    if arguments.step.is_empty() {
+        warm(&turn)?;
+    }
     match arguments.group.split_once('/') {
         Some(("speed", value_len)) => speed::run(&turn, value_len),
         Some(("wamp", "uniform80")) => amplification::uniform(&turn),
