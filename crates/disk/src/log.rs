@@ -137,6 +137,8 @@ struct Head {
     marked: Position,
     /// Raised when a segment is given up: positions that somebody waits for may never come.
     given_up: u64,
+    /// What was given up is being appended again: it stands nowhere for the moment.
+    is_moving: bool,
     /// The latest time that was seen, for the segment's footer.
     latest_ms: u64,
     is_closing: bool,
@@ -200,6 +202,7 @@ impl Log {
             durable: Position::default(),
             marked: Position::default(),
             given_up: 0,
+            is_moving: false,
             latest_ms,
             is_closing: false,
             is_over: false,

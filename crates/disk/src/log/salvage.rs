@@ -6,7 +6,7 @@
 
 use super::{Block, Log};
 use crate::place::Position;
-use crate::record::{self, Record};
+use crate::record::{self, Kind, Record};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,8 @@ pub(crate) struct Unwritten {
 }
 
 impl Log {
-    /// Ends the segment that is written to as it is, and begins another one with nothing in it.
+    /// Ends the segment that is written to as it is, and begins another one with nothing in it. Until [`moved`](Log::moved) is
+    /// called, nobody is told that something is written.
     pub(crate) fn give_up(&self) -> Unwritten {
         let mut head = self.head.lock();
         // What stands before this is in the file; what stands behind it is moved, and nobody will miss it there.
@@ -28,6 +29,7 @@ impl Log {
         head.items.clear();
         head.queued_bytes = 0;
         head.given_up += 1;
+        head.is_moving = true;
         head.begin_segment(&self.settings, failed + 1, failed_at.offset);
         self.head_seq.store(failed + 1, Ordering::Release);
         self.written.store(head.next.packed(), Ordering::Release);
@@ -35,19 +37,39 @@ impl Log {
         self.progress.notify_all();
         Unwritten { blocks, store_id: self.settings.store_id }
     }
+
+    /// What was given up has been appended again, as far as it counts.
+    pub(crate) fn moved(&self) {
+        self.head.lock().is_moving = false;
+        self.progress.notify_all();
+    }
+
+    /// How many values wait to be written: when the writer has ended, they are lost.
+    pub(crate) fn unwritten_values(&self) -> u64 {
+        let head = self.head.lock();
+        let mut count = 0;
+        for block in head.queue.iter().map(|block| &**block).chain([&head.active]) {
+            block.each(self.settings.store_id, |_, record| count += u64::from(record.kind == Kind::Value));
+        }
+        count
+    }
 }
 
 impl Unwritten {
     /// Shows each record with the place that it had, in the order in which they were appended.
     pub(crate) fn each(&self, mut show: impl FnMut(Position, &Record<'_>)) {
-        for block in &self.blocks {
-            let mut at = block.prefix_len;
-            while let Some(bytes) = block.bytes.as_slice().get(at..).filter(|bytes| !bytes.is_empty()) {
-                let position = Position { seq: block.start.seq, offset: block.start.offset + at as u64 };
-                let Ok(record) = Record::decode(bytes, record::mask(self.store_id, position)) else { break };
-                show(position, &record);
-                at += record.len;
-            }
+        self.blocks.iter().for_each(|block| block.each(self.store_id, &mut show));
+    }
+}
+
+impl Block {
+    fn each(&self, store_id: u64, mut show: impl FnMut(Position, &Record<'_>)) {
+        let mut at = self.prefix_len;
+        while let Some(bytes) = self.bytes.as_slice().get(at..).filter(|bytes| !bytes.is_empty()) {
+            let position = Position { seq: self.start.seq, offset: self.start.offset + at as u64 };
+            let Ok(record) = Record::decode(bytes, record::mask(store_id, position)) else { break };
+            show(position, &record);
+            at += record.len;
         }
     }
 }

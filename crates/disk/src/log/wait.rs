@@ -60,6 +60,9 @@ impl Log {
         // Making much durable takes a device longer than taking a block.
         let patience = if is_synced { 6 * patience } else { patience };
         let mut head = self.head.lock();
+        while head.is_moving && !head.is_over {
+            self.progress.wait_for(&mut head, LOOK);
+        }
         head.seal(&self.settings);
         let (target, given_up) = (head.next, head.given_up);
         if is_synced {

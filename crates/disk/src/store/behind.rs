@@ -73,8 +73,10 @@ impl Core {
         while writer.run() == Step::GiveUp {
             self.counts.given_up_segments.fetch_add(1, Ordering::Relaxed);
             self.move_on(&self.log.give_up());
+            self.log.moved();
         }
         writer.over();
+        self.counts.lost.fetch_add(self.log.unwritten_values(), Ordering::Relaxed);
     }
 
     /// Appends anew what still counts of the records that were not written.
