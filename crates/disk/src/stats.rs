@@ -25,6 +25,7 @@ pub(crate) struct WriterCounts {
 pub(crate) struct OpenCounts {
     pub(crate) torn_bytes: u64,
     pub(crate) distrusted_entries: u64,
+    pub(crate) discarded_segments: u64,
 }
 
 /// Counters since the store was opened, and what it holds now.
@@ -87,8 +88,11 @@ pub struct Stats {
     pub lost: u64,
     /// Bytes cut off when the store was opened: a tail that was being written when it ended.
     pub torn_bytes: u64,
-    /// Entries dropped when the store was opened, since what came after them was damaged.
+    /// Entries dropped when the store was opened: something that came after them and was durable is lost, or nobody knows
+    /// their namespace.
     pub distrusted_entries: u64,
+    /// Segments removed when the store was opened: of another store, or older than something durable that is lost.
+    pub discarded_segments: u64,
 }
 
 impl Stats {

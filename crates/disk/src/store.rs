@@ -277,6 +277,7 @@ impl Core {
             lost: read(&self.counts.lost),
             torn_bytes: self.opened.torn_bytes,
             distrusted_entries: self.opened.distrusted_entries,
+            discarded_segments: self.opened.discarded_segments,
             ..Stats::default()
         };
         stats.count(&self.index.tally());

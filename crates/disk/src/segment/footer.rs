@@ -13,7 +13,7 @@
 use std::io;
 
 use super::frame::{FRAME_LEN, Frame, Refused};
-use super::{Identity, RECORDS_START};
+use super::{Identity, RECORDS_START, SEGMENT_LEN_MAX};
 use crate::device::DeviceFile;
 use crate::place::UNIT;
 use crate::record::{self, EXPIRES_MS_MAX, HEADER_LEN, Kind, RECORD_LEN_MAX, Record};
@@ -184,7 +184,8 @@ pub(crate) fn read_footer(file: &dyn DeviceFile, identity: Identity) -> Result<R
     let (records_end, count) = (trailer.u64(32), trailer.u64(48));
     let table_start =
         count.checked_mul(ITEM_LEN as u64).and_then(|table| table_end.checked_sub(table)).unwrap_or_default();
-    if records_end < RECORDS_START || records_end > table_start || !records_end.is_multiple_of(UNIT) {
+    let is_aligned = records_end.is_multiple_of(UNIT);
+    if !(RECORDS_START..=table_start.min(SEGMENT_LEN_MAX)).contains(&records_end) || !is_aligned {
         return Err(NoFooter::Refused(Refused::Damaged));
     }
     // The table lies within the file, so that no more is allotted than the file is long.

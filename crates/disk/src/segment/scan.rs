@@ -13,7 +13,7 @@ use std::io;
 use std::ops::Range;
 
 use super::footer::Item;
-use super::{Identity, RECORDS_START};
+use super::{Identity, RECORDS_START, SEGMENT_LEN_MAX};
 use crate::device::DeviceFile;
 use crate::place::{Position, UNIT};
 use crate::record::{self, Announced, HEADER_LEN, Record};
@@ -92,7 +92,7 @@ struct Window<'a> {
 
 impl<'a> Window<'a> {
     fn over(file: &'a dyn DeviceFile, identity: Identity) -> io::Result<Window<'a>> {
-        let len = file.len()?;
+        let len = file.len()?.min(SEGMENT_LEN_MAX);
         let budget = len.saturating_mul(PASSES_MAX);
         Ok(Window { file, identity, len, start: 0, bytes: Vec::new(), budget })
     }

@@ -319,7 +319,7 @@ fn damage_that_records_follow_on_is_a_gap() {
         sketch.bytes[offset as usize + 20] ^= 1;
         let mut items = whole.items.clone();
         items.remove(damaged);
-        let gaps = Vec::from_iter([offset..offset + len]);
+        let gaps = std::iter::once(offset..offset + len).collect();
         let end = whole.bytes.len() as u64;
         assert_eq!(sketch.scan(), Scan { items, end, gaps, ..Scan::default() }, "record {damaged}");
     }
@@ -388,7 +388,7 @@ fn a_file_of_false_headers_ends_the_search_and_counts_as_a_gap() {
     draft.encode(&mut header);
     sketch.bytes.extend(header[..32].repeat((2 << 20) / 32));
     let scan = sketch.scan();
-    assert_eq!((scan.items.len(), scan.end, scan.gaps), (0, 64, Vec::from_iter([64..64 + (2 << 20)])));
+    assert_eq!((scan.items.len(), scan.end, scan.gaps), (0, 64, std::iter::once(64..64 + (2 << 20)).collect()));
     assert_eq!(scan.torn_bytes, 2 << 20);
 }
 

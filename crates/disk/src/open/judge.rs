@@ -1,0 +1,120 @@
+//! What is missing from a log, and what that means.
+//!
+//! A **gap** is a range of positions of which nothing is known: bytes that do not verify within a segment that has no footer,
+//! what may have stood behind the last record of such a segment, or a segment whose file is not there. Two things make
+//! gaps, and they ask for the opposite:
+//!
+//! - A power failure keeps, of all that was written but not synced, any part. Nobody was promised any of it; but what lies
+//!   *before* the gap was perhaps promised, so it must be kept. What lies behind it is intact and as good as before it.
+//! - Something that was durable is lost: a flipped bit, a file that somebody removed. What stood there may have been the
+//!   removal of something older, which must not come back. So everything older than the gap is dropped.
+//!
+//! What was durable is known from the marks that the log carries ([`crate::record::encode_mark`] and the headers of segments): if
+//! one says that the log was durable beyond where a gap begins, the gap is loss. What was made durable last may have no mark
+//! behind it yet; damage there is taken for a torn write, as damage to the very last record always is.
+//!
+//! One thing more is known: a segment's header says where the segment before it ended. A segment that lost its footer alone has
+//! no gap.
+
+use std::sync::Arc;
+
+use super::found::Found;
+use crate::log::SegmentFile;
+use crate::place::Position;
+
+/// More numbers than this are not missing by a power failure: files of segments are not made so far ahead.
+const MISSING_MAX: u64 = 256;
+
+/// The segments of a store, oldest first.
+#[derive(Debug, Default)]
+pub(crate) struct Chain {
+    pub(super) segments: Vec<Found>,
+}
+
+/// A range of positions of which nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) start: Position,
+    pub(crate) end: Position,
+}
+
+impl Chain {
+    /// Adds the next segment. Of the one before, if it is sealed, nobody needs the items any more.
+    pub(crate) fn push(&mut self, found: Found) {
+        if let Some(last) = self.segments.last_mut().filter(|last| last.scan.is_none()) {
+            last.items = Vec::new();
+        }
+        self.segments.push(found);
+    }
+
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Found> {
+        self.segments.last_mut()
+    }
+
+    /// The number of the newest segment; 0 if there is none.
+    pub(crate) fn head_seq(&self) -> u64 {
+        self.segments.last().map_or(0, |last| last.seq)
+    }
+
+    /// The greatest position that a mark names: what stands before was durable once.
+    pub(crate) fn synced(&self) -> Position {
+        let marks = self.segments.iter().flat_map(|found| {
+            let header = found.header.map_or(Position::default(), |header| header.synced);
+            [header, found.scan.as_ref().map_or(Position::default(), |scan| scan.synced)]
+        });
+        marks.max().unwrap_or_default()
+    }
+
+    /// Everything older is to be dropped: something that was durable is lost before it.
+    pub(crate) fn floor(&self) -> Option<Position> {
+        let synced = self.synced();
+        let is_loss = |gap: &Gap| gap.start < synced || gap.end.seq - gap.start.seq > MISSING_MAX;
+        self.gaps().into_iter().filter(is_loss).map(|gap| gap.end).max()
+    }
+
+    /// All gaps, the one behind the last record among them.
+    pub(crate) fn gaps(&self) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for (number, found) in self.segments.iter().enumerate() {
+            let next = self.segments.get(number + 1);
+            let at = |offset| Position { seq: found.seq, offset };
+            let known_end = next.filter(|next| next.seq == found.seq + 1).and_then(|next| next.header.ok());
+            let known_end = known_end.map_or(0, |header| header.previous_end);
+            if let Some(scan) = &found.scan {
+                let inner = scan.gaps.iter().filter(|gap| known_end == 0 || gap.start < known_end);
+                gaps.extend(inner.map(|gap| Gap { start: at(gap.start), end: at(gap.end) }));
+            }
+            let is_whole = found.scan.is_none() || (known_end > 0 && found.end >= known_end);
+            match next {
+                Some(next) if !is_whole => {
+                    gaps.push(Gap { start: at(found.end), end: Position { seq: next.seq, offset: 0 } });
+                }
+                Some(next) if next.seq > found.seq + 1 => {
+                    let start = Position { seq: found.seq + 1, offset: 0 };
+                    gaps.push(Gap { start, end: Position { seq: next.seq, offset: 0 } });
+                }
+                Some(_) => {}
+                None => gaps.push(Gap { start: at(found.end), end: at(found.end) }),
+            }
+        }
+        gaps
+    }
+
+    /// Bytes that are cut off.
+    pub(crate) fn torn_bytes(&self) -> u64 {
+        let scans = self.segments.iter().filter_map(|found| found.scan.as_ref());
+        scans.map(|scan| scan.torn_bytes + scan.gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>()).sum()
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn used(&self) -> u64 {
+        self.segments.iter().map(|found| found.len).sum()
+    }
+
+    /// What the log goes on with, and how many bytes that takes.
+    pub(crate) fn into_files(self) -> (Vec<Arc<SegmentFile>>, u64) {
+        let used = self.used();
+        let files = self.segments.into_iter();
+        (files.map(|found| Arc::new(SegmentFile::new(found.seq, found.file, found.len))).collect(), used)
+    }
+}

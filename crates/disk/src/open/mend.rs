@@ -1,0 +1,152 @@
+//! Mending what opening found, so that the next opening finds nothing to judge.
+//!
+//! The order is what makes it safe to be killed in between: what is not trusted goes before what makes the log look whole again.
+
+use super::judge::Chain;
+use super::{Found, tail};
+use crate::device::{Device, DeviceFile};
+use crate::error::Error;
+use crate::place::Position;
+use crate::segment::{self, Footer, Identity, Item, RECORDS_START, SegmentHeader};
+use crate::stats::OpenCounts;
+use std::io;
+use std::sync::Arc;
+
+/// Who mends, and what he must know.
+pub(super) struct Mender<'a> {
+    pub(super) device: &'a dyn Device,
+    pub(super) store_id: u64,
+    pub(super) latest_ms: u64,
+}
+
+/// Removes files of segments that are no part of the store.
+pub(super) fn discard(device: &dyn Device, seqs: &[u64], why: &str, counts: &mut OpenCounts) -> Result<(), Error> {
+    for &seq in seqs {
+        let name = segment::file_name(seq);
+        tracing::warn!(segment = seq, why, "a segment is removed");
+        device.remove(&name).map_err(|error| Error::device(format!("{name} cannot be removed ({why})"), error))?;
+        counts.discarded_segments += 1;
+    }
+    if seqs.is_empty() { Ok(()) } else { sync_folder(device) }
+}
+
+fn sync_folder(device: &dyn Device) -> Result<(), Error> {
+    device.sync_folder().map_err(|error| Error::device("the folder cannot be synced", error))
+}
+
+impl Mender<'_> {
+    /// Drops everything older than `floor`: the files, and in the segment of the floor the items.
+    ///
+    /// The newest of the older files goes first and for good, since its absence is what the next opening would judge by.
+    pub(super) fn drop_older(&self, chain: &mut Chain, floor: Position, counts: &mut OpenCounts) -> Result<(), Error> {
+        let kept = chain.segments.partition_point(|found| found.seq < floor.seq);
+        let older: Vec<u64> = chain.segments.drain(..kept).map(|found| found.seq).rev().collect();
+        let why = "something behind it is lost that was durable";
+        if let Some((newest, rest)) = older.split_first() {
+            discard(self.device, &[*newest], why, counts)?;
+            discard(self.device, rest, why, counts)?;
+        }
+        if let Some(found) = chain.segments.first_mut().filter(|found| found.seq == floor.seq) {
+            found.items.retain(|item| item.offset >= floor.offset);
+        }
+        Ok(())
+    }
+
+    /// Prepares the last segment for more records, and returns the bytes that the first write begins with.
+    pub(super) fn reopen(&self, last: &mut Found, segment_len: u64) -> Result<Vec<u8>, Error> {
+        let reopened = || -> io::Result<Vec<u8>> {
+            let tail = tail(&*last.file, last.end, self.device.alignment())?;
+            let is_clean = last.scan.as_ref().is_some_and(|scan| scan.torn_bytes == 0);
+            if !is_clean || last.len != segment_len {
+                // Cuts off the footer or the torn tail. The space comes back as it is written to.
+                last.file.set_len(last.end)?;
+                last.file.set_len(segment_len)?;
+            }
+            Ok(tail)
+        };
+        let tail = reopened().map_err(|error| self.failed(last.seq, error))?;
+        last.len = segment_len;
+        // It has no footer, and needs none.
+        last.scan = None;
+        Ok(tail)
+    }
+
+    /// Gives every segment before `next` a footer, and every number a segment.
+    pub(super) fn seal_all(&self, chain: &mut Chain, next: Position) -> Result<(), Error> {
+        let mut is_changed = false;
+        for found in &mut chain.segments {
+            if found.scan.is_some() {
+                self.seal(found).map_err(|error| self.failed(found.seq, error))?;
+                is_changed = true;
+            }
+        }
+        let Some(first) = chain.segments.first().map(|first| first.seq) else { return Ok(()) };
+        let last = if next.offset == 0 { next.seq } else { next.seq + 1 };
+        let mut whole = Vec::with_capacity(chain.segments.len());
+        let mut rest = chain.segments.drain(..).peekable();
+        for seq in first..last {
+            match rest.next_if(|found| found.seq == seq) {
+                Some(found) => whole.push(found),
+                None => {
+                    whole.push(self.make_empty(seq).map_err(|error| self.failed(seq, error))?);
+                    is_changed = true;
+                }
+            }
+        }
+        drop(rest);
+        chain.segments = whole;
+        if is_changed { sync_folder(self.device) } else { Ok(()) }
+    }
+
+    /// Writes the footer that the segment should have had.
+    fn seal(&self, found: &mut Found) -> io::Result<()> {
+        if found.header.is_err() {
+            let header = self.header(found.seq);
+            found.file.write_at(&header.encode(), 0)?;
+            found.header = Ok(header);
+        }
+        let latest_ms = found.latest_ms.max(self.latest_ms);
+        found.len = self.write_footer(&*found.file, found.seq, found.end, latest_ms, &found.items)?;
+        found.items = Vec::new();
+        found.scan = None;
+        Ok(())
+    }
+
+    /// Makes a segment in which nothing is.
+    fn make_empty(&self, seq: u64) -> io::Result<Found> {
+        let file: Arc<dyn DeviceFile> = self.device.create(&segment::file_name(seq), RECORDS_START)?;
+        let header = self.header(seq);
+        file.write_at(&header.encode(), 0)?;
+        let len = self.write_footer(&*file, seq, RECORDS_START, self.latest_ms, &[])?;
+        let (end, latest_ms) = (RECORDS_START, self.latest_ms);
+        Ok(Found { seq, file, len, header: Ok(header), end, latest_ms, items: Vec::new(), scan: None })
+    }
+
+    fn header(&self, seq: u64) -> SegmentHeader {
+        let (store_id, created_ms) = (self.store_id, self.latest_ms);
+        SegmentHeader { store_id, seq, created_ms, synced: Position::default(), previous_end: 0 }
+    }
+
+    /// Writes a footer for good, and returns where the file ends.
+    fn write_footer(
+        &self,
+        file: &dyn DeviceFile,
+        seq: u64,
+        records_end: u64,
+        latest_ms: u64,
+        items: &[Item],
+    ) -> io::Result<u64> {
+        let identity = Identity { store_id: self.store_id, seq };
+        let mut footer = Vec::new();
+        Footer { identity, records_end, latest_ms, items }.encode(self.device.alignment(), &mut footer);
+        let end = records_end + u64::try_from(footer.len()).map_err(io::Error::other)?;
+        file.write_at(&footer, records_end)?;
+        file.set_len(end)?;
+        file.sync()?;
+        Ok(end)
+    }
+
+    fn failed(&self, seq: u64, error: io::Error) -> Error {
+        Error::device(format!("{} cannot be mended", segment::file_name(seq)), error)
+    }
+}
