@@ -164,6 +164,7 @@ struct SegmentEnd {
     items: Vec<Item>,
     records_end: u64,
     latest_ms: u64,
+    durable: Position,
 }
 
 impl Block {
@@ -295,7 +296,9 @@ impl Log {
 
     /// Bytes that wait to be written.
     pub(crate) fn queued_bytes(&self) -> u64 {
-        self.head.lock().queued_bytes
+        let head = self.head.lock();
+        // The header of a segment without records waits for nobody.
+        if head.queue.is_empty() && !head.active.has_records() { 0 } else { head.queued_bytes }
     }
 
     /// Begins a new segment, whose number this says. What was appended before lies in segments before it.
@@ -380,7 +383,8 @@ impl Head {
             self.pad(settings);
         }
         let items = std::mem::take(&mut self.items);
-        let end = SegmentEnd { items, records_end: self.next.offset, latest_ms: self.latest_ms };
+        let (records_end, latest_ms, durable) = (self.next.offset, self.latest_ms, self.durable);
+        let end = SegmentEnd { items, records_end, latest_ms, durable };
         let mut sealed = std::mem::take(&mut self.active);
         sealed.end = Some(end);
         self.queue.push_back(Arc::new(sealed));

@@ -3,11 +3,12 @@
 //! ```text
 //!  file:    | header, a frame: store 16, hash seed 24, segment length 32, created 40 | record | record | ...
 //!  record:  0     4      6  7  8           12         16     24    32       40
-//!           | crc | "MJ" | 1 | 0 | namespace | name len | time | seq | offset | name | zeros up to a multiple of 16 |
+//!           | crc | "MJ" | 1 |0/1| namespace | name len | time | seq | offset | name | zeros up to a multiple of 16 |
 //! ```
 //!
 //! A record says all there is to know of one namespace: its name, and that nothing of it counts that was written before
-//! (`seq`, `offset`). The last record of a namespace counts. Records are appended; when most of the file is superseded it is
+//! (`seq`, `offset`). The last record of a namespace counts. Each record is written twice, one behind the other (0, then 1), so
+//! that a flipped bit takes nothing. Records are appended; when most of the file is superseded it is
 //! written anew beside the old one, and takes its place by a rename. The checksum is masked with the record's place, as
 //! that of [`crate::record`] is.
 //!
@@ -15,7 +16,7 @@
 //!
 //! - **A torn tail** (bytes that do not verify, and nothing behind them that does) is a write that nobody was promised. It is
 //!   cut off.
-//! - **Damage in the middle**: the lost record may have cleared any namespace. One whose last record lies behind the damage is
+//! - **Damage in the middle** that hit a record and its copy: the lost record may have cleared any namespace. One whose last record lies behind the damage is
 //!   known; every other one is *distrusted*: everything in it is dropped. One that only the lost record named is gone, and its
 //!   entries with it: they belong to an id that nobody has, and [`Manifest::seen`] keeps that id from being given again.
 //! - **A header that does not verify**: without the hash seed nothing in the store can be found. A new store begins in

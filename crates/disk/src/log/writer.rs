@@ -73,11 +73,8 @@ impl Writer {
         counts: Arc<WriterCounts>,
     ) -> Writer {
         let now = clock::monotonic();
-        let (current, unsynced) = {
-            let table = log.files.load();
-            // What an earlier process has written may not be durable yet: the first sync is of everything.
-            (table.get(log.next().seq).cloned(), table.iter().cloned().collect())
-        };
+        // What an earlier process has written may not be durable yet: the first sync is of everything.
+        let unsynced = log.files.load().iter().cloned().collect();
         Writer {
             log,
             device,
@@ -86,7 +83,7 @@ impl Writer {
             stall_after: options.stall_after,
             counts,
             bandwidth: options.bandwidth.map(Bandwidth::new),
-            current,
+            current: None,
             unsynced,
             is_folder_unsynced: true,
             flushed_at: now,
@@ -215,10 +212,17 @@ impl Writer {
         let seq = block.start.seq;
         let segment = match &self.current {
             Some(current) if current.seq == seq => Arc::clone(current),
-            _ => match self.begin(seq)? {
-                Some(segment) => segment,
-                None => return Ok(false),
-            },
+            _ => {
+                // The segment in which an earlier process stopped has a file already.
+                let existing = self.log.files.load().get(seq).cloned();
+                match existing {
+                    Some(segment) => self.current.insert(segment).clone(),
+                    None => match self.begin(seq)? {
+                        Some(segment) => segment,
+                        None => return Ok(false),
+                    },
+                }
+            }
         };
         if !block.bytes.is_empty() {
             self.write_at(&segment, block.bytes.as_slice(), block.start.offset)?;
@@ -267,8 +271,9 @@ impl Writer {
     /// Writes a segment's footer and cuts the file off behind it.
     fn end(&mut self, segment: &Arc<SegmentFile>, end: &SegmentEnd) -> io::Result<()> {
         let identity = Identity { store_id: self.log.settings.store_id, seq: segment.seq };
-        let SegmentEnd { items, records_end, latest_ms } = end;
-        let footer = Footer { identity, records_end: *records_end, latest_ms: *latest_ms, items };
+        let SegmentEnd { items, records_end, latest_ms, durable } = end;
+        let (latest_ms, synced) = (*latest_ms, *durable);
+        let footer = Footer { identity, records_end: *records_end, latest_ms, synced, items };
         let mut bytes = Vec::new();
         footer.encode(self.log.settings.alignment, &mut bytes);
         let mut buffer = AlignedBuffer::with_capacity(bytes.len());

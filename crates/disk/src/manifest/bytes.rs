@@ -12,6 +12,8 @@ use crate::segment::{FRAME_LEN, Frame, Refused, SEGMENT_LEN_MAX, SEQ_MAX};
 const MAGIC: [u8; 8] = *b"SJ-MANIF";
 const RECORD_MAGIC: [u8; 2] = *b"MJ";
 const KIND_NAMESPACE: u8 = 1;
+const RECORD: u8 = 0;
+const COPY: u8 = 1;
 const RECORD_HEADER_LEN: usize = 40;
 const NAME_LEN_MAX: usize = 255;
 const UNIT_LEN: usize = 16;
@@ -36,7 +38,7 @@ pub(crate) struct Contents {
 
 /// Bytes of a manifest that says of each of these namespaces what is to be said.
 pub(crate) fn encoded_len<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    FRAME_LEN + names.map(|name| record_len(name.len())).sum::<usize>()
+    FRAME_LEN + names.map(|name| 2 * record_len(name.len())).sum::<usize>()
 }
 
 /// A manifest that says this.
@@ -53,7 +55,7 @@ pub(crate) fn encode(identity: &StoreIdentity, namespaces: &BTreeMap<u32, Known>
     out
 }
 
-/// Appends a record to a manifest.
+/// Appends a record to a manifest, and its copy.
 pub(crate) fn encode_namespace(
     identity: &StoreIdentity,
     id: u32,
@@ -61,11 +63,16 @@ pub(crate) fn encode_namespace(
     latest_ms: u64,
     manifest: &mut Vec<u8>,
 ) {
+    encode_record(identity, id, known, latest_ms, RECORD, manifest);
+    encode_record(identity, id, known, latest_ms, COPY, manifest);
+}
+
+fn encode_record(identity: &StoreIdentity, id: u32, known: &Known, latest_ms: u64, copy: u8, manifest: &mut Vec<u8>) {
     let start = manifest.len();
     let name = known.name.as_bytes();
     manifest.extend_from_slice(&[0; 4]);
     manifest.extend_from_slice(&RECORD_MAGIC);
-    manifest.extend_from_slice(&[KIND_NAMESPACE, 0]);
+    manifest.extend_from_slice(&[KIND_NAMESPACE, copy]);
     manifest.extend_from_slice(&id.to_le_bytes());
     manifest.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
     for number in [latest_ms, known.cleared.seq, known.cleared.offset] {
@@ -95,10 +102,15 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Refused> {
         torn_bytes: 0,
         is_damaged: false,
     };
+    // The length of the last record, if its copy has not come yet.
+    let mut copy_due = 0;
     while let Some((start, record)) = next_record(&identity, bytes, contents.end) {
-        if start > contents.end {
+        // Nothing is lost with a copy whose record was read, nor with a record whose copy comes next.
+        let original = if record.is_copy { record.len } else { 0 };
+        if ![0, copy_due, original, copy_due + original].contains(&(start - contents.end)) {
             contents.distrust();
         }
+        copy_due = if record.is_copy { 0 } else { record.len };
         contents.latest_ms = contents.latest_ms.max(record.time_ms);
         contents.end = start + record.len;
         contents.take(record);
@@ -124,6 +136,7 @@ impl Contents {
 }
 
 struct ReadRecord<'a> {
+    is_copy: bool,
     id: u32,
     time_ms: u64,
     cleared: Position,
@@ -142,7 +155,8 @@ fn read_record<'a>(identity: &StoreIdentity, bytes: &'a [u8], start: usize) -> O
     let words = header.as_chunks::<8>().0;
     let half = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
     let (id, name_len) = (half(8), usize::try_from(half(12)).ok()?);
-    let is_well_formed = header[4..6] == RECORD_MAGIC && header[6..8] == [KIND_NAMESPACE, 0];
+    let is_well_formed =
+        header[4..6] == RECORD_MAGIC && header[6] == KIND_NAMESPACE && [RECORD, COPY].contains(&header[7]);
     if !is_well_formed || !(1..=NAME_LEN_MAX).contains(&name_len) || !(1..=NAMESPACE_ID_MAX).contains(&id) {
         return None;
     }
@@ -157,6 +171,7 @@ fn read_record<'a>(identity: &StoreIdentity, bytes: &'a [u8], start: usize) -> O
         return None;
     }
     Some(ReadRecord {
+        is_copy: header[7] == COPY,
         id,
         time_ms: u64::from_le_bytes(*time),
         cleared,

@@ -82,7 +82,7 @@ fn a_torn_tail_is_cut_off_wherever_it_tears() {
     let before = len(&device);
     manifest.clear(1, at(9, 64), 1, true).unwrap();
     let whole = device.contents(FILE).unwrap();
-    // The name has one byte; what follows are zeros anyhow.
+    // The name has one byte; what follows are zeros anyhow. From there on the record is whole, and its copy torn.
     for kept in before..before + 41 {
         device.set_contents(FILE, whole[..kept].to_vec());
         let mut again = open(&device);
@@ -101,10 +101,12 @@ fn damage_in_the_middle_distrusts_whom_nothing_behind_it_names() {
     for name in ["a", "b", "lost"] {
         manifest.declare(name).unwrap();
     }
-    let lost_at = len(&device) - 48;
+    let lost_at = len(&device) - 2 * 48;
     manifest.declare("c").unwrap();
     manifest.clear(1, at(2, 64), 1, true).unwrap();
     hurt(&device, lost_at + 20);
+    assert!(!open(&device).is_distrusting());
+    hurt(&device, lost_at + 48 + 20);
     let mut again = open(&device);
     assert!(again.is_distrusting());
     let distrusted: Vec<u32> =
@@ -115,6 +117,34 @@ fn damage_in_the_middle_distrusts_whom_nothing_behind_it_names() {
     assert_eq!(known(&again), settled);
     let later = open(&device);
     assert_eq!((known(&later), later.is_distrusting()), (settled.to_vec(), false));
+}
+
+#[test]
+fn a_single_flipped_bit_behind_the_header_takes_nothing() {
+    let device = device();
+    let mut manifest = open(&device);
+    for name in ["a", "a longer name", "b"] {
+        manifest.declare(name).unwrap();
+    }
+    manifest.clear(1, at(2, 64), 1, true).unwrap();
+    manifest.clear(2, at(3, 64), 1, true).unwrap();
+    let whole = device.contents(FILE).unwrap();
+    for byte in 64..whole.len() {
+        device.set_contents(FILE, whole.clone());
+        hurt(&device, byte);
+        let again = open(&device);
+        assert_eq!((known(&again), again.is_distrusting()), (known(&manifest), false), "byte {byte}");
+    }
+    // Two of them may hit a record and its copy, and are never taken for nothing.
+    for (one, two) in (64..whole.len()).step_by(8).flat_map(|one| (64..one).step_by(16).map(move |two| (one, two))) {
+        device.set_contents(FILE, whole.clone());
+        hurt(&device, one);
+        hurt(&device, two);
+        let again = open(&device);
+        let is_whole = known(&again) == known(&manifest);
+        let is_last = one >= whole.len() - 80 && two >= whole.len() - 160;
+        assert!(is_whole || again.is_distrusting() || is_last, "bytes {two} and {one}: {:?}", known(&again));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::thread;
 
 use crate::device::{Device, DeviceFile};
 use crate::error::{Error, ErrorKind};
+use crate::place::Position;
 use crate::segment::{self, Identity, Item, NoFooter, Refused, Scan, SegmentHeader, read_footer, scan};
 
 /// Fewer segments than this are read by the caller alone.
@@ -27,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) end: u64,
     /// The greatest time that it names.
     pub(crate) latest_ms: u64,
+    /// Up to where it says that the log was durable.
+    pub(crate) synced: Position,
     /// In the order of the log.
     pub(crate) items: Vec<Item>,
     /// What was found beside the items; `None` if the segment was sealed.
@@ -45,13 +48,13 @@ impl Found {
         if let Err(Refused::Newer(version)) = header {
             return Err(newer(version));
         }
-        let created_ms = header.map_or(0, |header| header.created_ms);
+        let (created_ms, begun_at) = header.map_or_else(|_| Default::default(), |h| (h.created_ms, h.synced));
         let Identity { seq, .. } = identity;
         match read_footer(&*file, identity) {
             Ok(footer) => {
                 let latest_ms = footer.latest_ms.max(created_ms);
-                let (end, items) = (footer.records_end, footer.items);
-                return Ok(Found { seq, file, len, header, end, latest_ms, items, scan: None });
+                let (end, items, synced) = (footer.records_end, footer.items, footer.synced.max(begun_at));
+                return Ok(Found { seq, file, len, header, end, latest_ms, synced, items, scan: None });
             }
             Err(NoFooter::Newer(version)) => return Err(newer(version)),
             Err(NoFooter::Io(error)) => return Err(failed(error)),
@@ -59,7 +62,8 @@ impl Found {
         }
         let mut scan = scan(&*file, identity).map_err(failed)?;
         let items = std::mem::take(&mut scan.items);
-        Ok(Found { seq, file, len, header, end: scan.end, latest_ms: created_ms, items, scan: Some(scan) })
+        let synced = scan.synced.max(begun_at);
+        Ok(Found { seq, file, len, header, end: scan.end, latest_ms: created_ms, synced, items, scan: Some(scan) })
     }
 
     /// Whether nothing in it is of this store.

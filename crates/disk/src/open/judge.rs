@@ -58,11 +58,7 @@ impl Chain {
 
     /// The greatest position that a mark names: what stands before was durable once.
     pub(crate) fn synced(&self) -> Position {
-        let marks = self.segments.iter().flat_map(|found| {
-            let header = found.header.map_or(Position::default(), |header| header.synced);
-            [header, found.scan.as_ref().map_or(Position::default(), |scan| scan.synced)]
-        });
-        marks.max().unwrap_or_default()
+        self.segments.iter().map(|found| found.synced).max().unwrap_or_default()
     }
 
     /// Everything older is to be dropped: something that was durable is lost before it.

@@ -7,7 +7,7 @@ use super::{Found, tail};
 use crate::device::{Device, DeviceFile};
 use crate::error::Error;
 use crate::place::Position;
-use crate::segment::{self, Footer, Identity, Item, RECORDS_START, SegmentHeader};
+use crate::segment::{self, Footer, Identity, RECORDS_START, SegmentHeader};
 use crate::stats::OpenCounts;
 use std::io;
 use std::sync::Arc;
@@ -105,8 +105,14 @@ impl Mender<'_> {
             found.file.write_at(&header.encode(), 0)?;
             found.header = Ok(header);
         }
-        let latest_ms = found.latest_ms.max(self.latest_ms);
-        found.len = self.write_footer(&*found.file, found.seq, found.end, latest_ms, &found.items)?;
+        let footer = Footer {
+            identity: self.identity(found.seq),
+            records_end: found.end,
+            latest_ms: found.latest_ms.max(self.latest_ms),
+            synced: found.synced,
+            items: &found.items,
+        };
+        found.len = self.write_footer(&*found.file, &footer)?;
         found.items = Vec::new();
         found.scan = None;
         Ok(())
@@ -117,9 +123,11 @@ impl Mender<'_> {
         let file: Arc<dyn DeviceFile> = self.device.create(&segment::file_name(seq), RECORDS_START)?;
         let header = self.header(seq);
         file.write_at(&header.encode(), 0)?;
-        let len = self.write_footer(&*file, seq, RECORDS_START, self.latest_ms, &[])?;
-        let (end, latest_ms) = (RECORDS_START, self.latest_ms);
-        Ok(Found { seq, file, len, header: Ok(header), end, latest_ms, items: Vec::new(), scan: None })
+        let (records_end, latest_ms, synced) = (RECORDS_START, self.latest_ms, Position::default());
+        let footer = Footer { identity: self.identity(seq), records_end, latest_ms, synced, items: &[] };
+        let len = self.write_footer(&*file, &footer)?;
+        let (header, items) = (Ok(header), Vec::new());
+        Ok(Found { seq, file, len, header, end: records_end, latest_ms, synced, items, scan: None })
     }
 
     fn header(&self, seq: u64) -> SegmentHeader {
@@ -127,20 +135,16 @@ impl Mender<'_> {
         SegmentHeader { store_id, seq, created_ms, synced: Position::default(), previous_end: 0 }
     }
 
+    fn identity(&self, seq: u64) -> Identity {
+        Identity { store_id: self.store_id, seq }
+    }
+
     /// Writes a footer for good, and returns where the file ends.
-    fn write_footer(
-        &self,
-        file: &dyn DeviceFile,
-        seq: u64,
-        records_end: u64,
-        latest_ms: u64,
-        items: &[Item],
-    ) -> io::Result<u64> {
-        let identity = Identity { store_id: self.store_id, seq };
-        let mut footer = Vec::new();
-        Footer { identity, records_end, latest_ms, items }.encode(self.device.alignment(), &mut footer);
-        let end = records_end + u64::try_from(footer.len()).map_err(io::Error::other)?;
-        file.write_at(&footer, records_end)?;
+    fn write_footer(&self, file: &dyn DeviceFile, footer: &Footer<'_>) -> io::Result<u64> {
+        let mut bytes = Vec::new();
+        footer.encode(self.device.alignment(), &mut bytes);
+        let end = footer.records_end + u64::try_from(bytes.len()).map_err(io::Error::other)?;
+        file.write_at(&bytes, footer.records_end)?;
         file.set_len(end)?;
         file.sync()?;
         Ok(end)

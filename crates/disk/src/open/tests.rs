@@ -260,7 +260,7 @@ fn a_durable_segment_that_is_missing_drops_everything_older() {
     store.close().unwrap();
     device.remove(&segment::file_name(3)).unwrap();
     let newer = {
-        let (store, after) = jays(&device);
+        let (store, _) = jays(&device);
         let Stats { distrusted_entries, discarded_segments, .. } = store.stats();
         assert!(distrusted_entries > 100 && discarded_segments == 2);
         store.close().unwrap();
@@ -304,7 +304,7 @@ fn a_lost_manifest_begins_another_store() {
     device.flip("manifest", 20 * 8);
     let (store, after) = jays(&device);
     assert_eq!(there(&after, 0..300), []);
-    assert_eq!(store.stats().discarded_segments, 6);
+    assert_eq!(store.stats().discarded_segments, 5);
     fill(&after, 0..10);
     store.close().unwrap();
     assert_eq!(there(&jays(&device).1, 0..300), all(0..10));
@@ -320,7 +320,9 @@ fn a_manifest_damaged_in_its_middle_drops_the_namespaces_that_it_may_have_cleare
     crows.clear().unwrap();
     fill(&crows, 0..10);
     store.close().unwrap();
+    // The first record, and its copy.
     device.flip("manifest", 64 * 8);
+    device.flip("manifest", (64 + 48) * 8);
     let store = open_store(&device);
     // The declaration of `jays` is lost, and what follows speaks of `crows` only.
     assert_eq!(store.namespaces(), ["crows"]);
@@ -398,6 +400,9 @@ fn an_opening_that_fails_or_is_killed_anywhere_can_be_done_again() {
     bytes[len - 100..].fill(0);
     base.set_contents(&name, bytes);
     base.remove(&segment::file_name(1)).unwrap();
+    // Durable, all of it.
+    let files: Vec<String> = base.list().unwrap().into_iter().map(|(name, _)| name).collect();
+    files.iter().for_each(|name| base.set_contents(name, base.contents(name).unwrap()));
     let expected = there(&jays(&base.kill()).1, 0..150);
     assert!(expected.len() > 50);
     for fault in [Fault::Fail, Fault::Full, Fault::Kill, Fault::Crash] {

@@ -3,8 +3,8 @@
 //! ```text
 //!  item, 28 bytes:  0      8            14  15  16            20         24          28
 //!                   | hash | expires, 6 |knd|flg| offset / 16 | len / 16 | namespace |
-//!  trailer, 64 bytes: a frame with the checksum of the items at 12, store 16, segment 24, end of the records 32,
-//!                     latest time 40, number of items 48
+//!  trailer, 64 bytes: a frame with the checksum of the items at 12, store 16, segment 24, end of the records / 16 at 32,
+//!                     number of items 36, latest time 40, up to where the log was durable 48 and, / 16, 56
 //! ```
 //!
 //! **Invariant:** the items lie one behind the other between the segment's header and `records_end`, in the order of
@@ -15,7 +15,7 @@ use std::io;
 use super::frame::{FRAME_LEN, Frame, Refused};
 use super::{Identity, RECORDS_START, SEGMENT_LEN_MAX};
 use crate::device::DeviceFile;
-use crate::place::UNIT;
+use crate::place::{Position, UNIT};
 use crate::record::{self, EXPIRES_MS_MAX, HEADER_LEN, Kind, RECORD_LEN_MAX, Record};
 
 const MAGIC: [u8; 8] = *b"SJ-FOOTR";
@@ -99,6 +99,8 @@ pub(crate) struct Footer<'a> {
     pub(crate) records_end: u64,
     /// The greatest time that was seen up to here, in Unix milliseconds.
     pub(crate) latest_ms: u64,
+    /// Up to where the log was durable, as far as it is known.
+    pub(crate) synced: Position,
     /// In the order of the log.
     pub(crate) items: &'a [Item],
 }
@@ -128,9 +130,11 @@ impl Footer<'_> {
         trailer.set_u32(12, crc32fast::hash(&out[table_start..]));
         trailer.set_u64(16, self.identity.store_id);
         trailer.set_u64(24, self.identity.seq);
-        trailer.set_u64(32, self.records_end);
+        trailer.set_u32(32, units(self.records_end));
+        trailer.set_u32(36, u32::try_from(self.items.len()).unwrap_or(u32::MAX));
         trailer.set_u64(40, self.latest_ms);
-        trailer.set_u64(48, u64::try_from(self.items.len()).unwrap_or(u64::MAX));
+        trailer.set_u64(48, self.synced.seq);
+        trailer.set_u32(56, units(self.synced.offset));
         out.extend_from_slice(&trailer.seal());
     }
 }
@@ -140,6 +144,7 @@ impl Footer<'_> {
 pub(crate) struct ReadFooter {
     pub(crate) records_end: u64,
     pub(crate) latest_ms: u64,
+    pub(crate) synced: Position,
     /// In the order of the log.
     pub(crate) items: Vec<Item>,
 }
@@ -181,11 +186,9 @@ pub(crate) fn read_footer(file: &dyn DeviceFile, identity: Identity) -> Result<R
     if trailer.u64(24) != identity.seq {
         return Err(NoFooter::Refused(Refused::OtherSegment(trailer.u64(24))));
     }
-    let (records_end, count) = (trailer.u64(32), trailer.u64(48));
-    let table_start =
-        count.checked_mul(ITEM_LEN as u64).and_then(|table| table_end.checked_sub(table)).unwrap_or_default();
-    let is_aligned = records_end.is_multiple_of(UNIT);
-    if !(RECORDS_START..=table_start.min(SEGMENT_LEN_MAX)).contains(&records_end) || !is_aligned {
+    let (records_end, count) = (u64::from(trailer.u32(32)) * UNIT, u64::from(trailer.u32(36)));
+    let table_start = table_end.saturating_sub(count * ITEM_LEN as u64);
+    if !(RECORDS_START..=table_start.min(SEGMENT_LEN_MAX)).contains(&records_end) {
         return Err(NoFooter::Refused(Refused::Damaged));
     }
     // The table lies within the file, so that no more is allotted than the file is long.
@@ -195,7 +198,8 @@ pub(crate) fn read_footer(file: &dyn DeviceFile, identity: Identity) -> Result<R
         return Err(NoFooter::Refused(Refused::Damaged));
     }
     let items = decode_items(&table, records_end).ok_or(NoFooter::Refused(Refused::Damaged))?;
-    Ok(ReadFooter { records_end, latest_ms: trailer.u64(40), items })
+    let synced = Position { seq: trailer.u64(48), offset: u64::from(trailer.u32(56)) * UNIT };
+    Ok(ReadFooter { records_end, latest_ms: trailer.u64(40), synced, items })
 }
 
 /// The items of a table, if they lie one behind the other before `records_end`.

@@ -122,7 +122,8 @@ impl Sketch {
     fn sealed(&self, align: u64) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
         let records_end = bytes.len() as u64;
-        let footer = Footer { identity: WHO, records_end, latest_ms: 77, items: &self.items };
+        let synced = Position { seq: 40, offset: 160 };
+        let footer = Footer { identity: WHO, records_end, latest_ms: 77, synced, items: &self.items };
         footer.encode(align, &mut bytes);
         assert!(bytes.len() as u64 - records_end <= Footer::room(self.items.len(), align));
         bytes
@@ -207,6 +208,7 @@ fn a_sealed_segment_is_known_by_its_footer() {
             let footer = footer_of(bytes).unwrap();
             assert_eq!(footer.items, sketch.items);
             assert_eq!((footer.records_end, footer.latest_ms), (sketch.bytes.len() as u64, 77));
+            assert_eq!(footer.synced, Position { seq: 40, offset: 160 });
         }
     }
 }
@@ -256,8 +258,8 @@ fn with_trailer(bytes: &[u8], change: impl FnOnce(&mut Frame)) -> Vec<u8> {
 #[test]
 fn a_trailer_that_announces_what_cannot_be_is_damaged() {
     let bytes = Sketch::of(3).sealed(1);
-    for (at, value) in [(48, u64::MAX), (48, 1 << 40), (48, 4), (48, 2), (32, 0), (32, 65), (32, 1 << 50), (32, 80)] {
-        let found = footer_of(with_trailer(&bytes, |trailer| trailer.set_u64(at, value)));
+    for (at, value) in [(36, u32::MAX), (36, 1 << 30), (36, 4), (36, 2), (32, 0), (32, 3), (32, u32::MAX), (32, 5)] {
+        let found = footer_of(with_trailer(&bytes, |trailer| trailer.set_u32(at, value)));
         assert!(matches!(found, Err(NoFooter::Refused(Refused::Damaged))), "{value} at {at}: {found:?}");
     }
 }
