@@ -430,10 +430,14 @@ impl Head {
         self.queue.iter().any(|block| owed(block)) || owed(&self.active)
     }
 
-    /// Everything before is in files.
+    /// Everything before is in files, and the segments before are sealed.
     fn written_to(&self) -> Position {
-        let mut owed =
-            self.queue.iter().map(|block| &**block).chain([&self.active]).filter(|block| block.has_records());
+        let mut owed = self
+            .queue
+            .iter()
+            .map(|block| &**block)
+            .chain([&self.active])
+            .filter(|block| block.has_records() || block.end.is_some());
         owed.next().map_or(self.next, |block| block.start)
     }
 

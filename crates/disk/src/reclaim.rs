@@ -1,38 +1,107 @@
-//! Reclaim: dropping the oldest segment. BEING BUILT by `index` (the steps below are agreed with store.rs/behind.rs by the lead).
+//! Reclaim: how the oldest segment makes room, and what of it is written again.
 //!
-//! `oldest(core, all)`, called by the reclaim thread and by compact, one at a time (own mutex):
-//! 1. oldest = core.log.files.load().oldest(); never the head segment (seq >= core.log.written().seq: return Ok(false)).
-//! 2. items: segment::read_footer, else segment::scan, else (device fails) none.
-//! 3. live = value items whose index entry (index.get(hash)) stands at that very place; drop expired ones and cleared
-//!    namespaces (core.namespaces.counts(id, position)) from it, counting reclaimed_expired.
-//! 4. choose: pinned all; others hottest first within the allowance: ratio * core.log.callers_bytes() - spent so far, capped to a segment;
-//!    `all` takes everything live (compact).
-//! 5. re-insert chosen, in the order of the log (coalesce reads): Record::decode with the old mask, re-encode via Draft, shard lock, check the place is
-//!    still the old one, core.log.append(.., Source::Reinserted | Moved for pinned), insert with heat/2 (pinned stays). Full -> unlock, core.log.wait_for_room;
-//!    on error or core.log.space.is_starved() stop re-inserting the rest (never deadlock with the writer, who waits for this very segment's space). Pinned go on as Moved.
-//! 6. unless starved: core.log.flush(sync != None, patience), so that what was moved is on the device before the old copy goes.
-//! 7. core.log.files.pop(seq); core.device.remove(name) (error: counted, logged, retried later; the space is NOT given back then); sync_folder if sync != None; core.log.space.give(len).
-//! 8. only now remove_at() the index entries that stayed behind (evicted + bytes, admissions.note_evicted(heat)): as long as the file is there a `remove` must find the entry and write its tombstone.
+//! **Idea.** The log is a queue of segments. When less than a segment of space is left, the oldest file goes, whole: what
+//! in it has been overwritten, removed or has expired costs nothing, not even a look at its bytes. What is still live is
+//! mostly cold, since whoever wanted it had the length of the log to ask, and leaves the cache with the file. What was
+//! asked for is appended once more at the head, with half its heat, as far as an allowance reaches
+//! ([`choice`], [`allowance`]). So reclaim is eviction: first in, first out, with a second chance for the hot.
+//!
+//! **Why nothing comes back.** Only the oldest segment is ever dropped. A version of a key that was superseded, and the
+//! tombstone of one that was removed, always stand in front of what made them so: in the same or an older segment, which
+//! is gone no later. So when a tombstone goes there is nothing left that it would have to hold down, and whatever files
+//! a crash leaves behind, the latest record of a key among them is the truth, or all are gone. What is written again is
+//! the latest version, under its shard's lock, and stands last from then on.
+//!
+//! **The order of one turn**, with the reason why it is this one:
+//! 1. [`survey`]: the footer lists what was written; the index says which of it still counts.
+//! 2. The chosen are read in the order of the log, verified, and appended ([`carry`]). The old record stays where it is.
+//! 3. They are brought to the device, or a kill would take both copies: of the old file, which goes, and of the new one,
+//!    which was in memory.
+//! 4. The file is removed, and the folder made durable if the store is.
+//! 5. Only now the index lets go of what stayed behind: as long as the file is there, a `remove` must find the entry, so
+//!    that it writes a tombstone. Else a kill between the two would bring the value back.
+//! 6. The space is given back.
+//!
+//! **Awkward cases**
+//! - *A put or a remove of a key that is being carried.* Both take the shard's lock, as the carrier does: the carrier finds
+//!   the entry at the old place, or leaves it alone. Heat that rose meanwhile counts.
+//! - *A clear meanwhile.* Nothing of a namespace counts that stands before its position; a copy that is appended just
+//!   behind that position would. So a clear holds [`Reclaim::hold_moves`] from reading the end of the log to saying that it is
+//!   the end, and the carrier asks whether the namespace counts under the same lock.
+//! - *A writer that waits for space* waits for this very turn, so nothing here may wait for the writer then: what is carried
+//!   goes beyond the queue's bound (by the allowance, a segment at most), and step 3 is left out. A kill at that moment
+//!   takes what the queue held, as ever.
+//! - *Pinned entries* must not be missing after that either. They are carried long before: of the segment so far ahead of
+//!   the oldest that all that may wait in the queue is written by the time it is its turn ([`Reclaim::rescue`]).
+//! - *Pinned entries beyond three quarters of the space* would make reclaim write for ever: then they are as good as hot.
+//! - *A footer that is not there or damaged*: the segment is read through; what then still is in the index goes by number.
+//! - *A record that does not verify, a read that fails*: the entry goes with the file, and is counted.
+//! - *A store that closes* takes no more copies: the turn ends without effect, unless the writer needs the space to write
+//!   down what waits; then the segment goes without.
+//! - *A file that cannot be removed* stays, and its entries with it; the next turn tries again. Nothing behind it is dropped
+//!   before, so the chain has no gap.
+//! - *A device that fails while the writer has space*: nothing is dropped until the copies are written.
+//!
+//! **Limits.** One turn at a time; it takes no lock for longer than an append, reads 256 KiB at a time, and holds 48 bytes
+//! per entry of one segment. Write amplification is at most one and the allowance's ratio, pinned entries and footers
+//! aside. Heat has seven degrees: among entries that are read more than six times a round reclaim sees no difference.
+//! [`simulation`] has the figures.
 
 mod allowance;
+mod carry;
 mod choice;
 #[cfg(test)]
 mod simulation;
+mod survey;
+#[cfg(test)]
+mod tests;
 
+use crate::log::SegmentFile;
+use crate::options::Sync;
+use crate::segment;
 use crate::store::Core;
+use allowance::Allowance;
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use survey::Survey;
+
+/// Quarters of the space beyond which pinned entries are no longer safe.
+const PINNED_QUARTERS_MAX: u64 = 3;
+/// What the allowance saves at most, for segments that are hotter than others: a part of the space.
+const SAVED_SHARE: u64 = 16;
 
 /// What reclaim remembers between two segments.
 #[derive(Debug)]
 pub(crate) struct Reclaim {
-    ratio: f64,
     /// A namespace was cleared: the index is to be swept.
     is_sweep_due: AtomicBool,
+    turn: Mutex<Turn>,
+    /// Held while an entry is given another place by someone who is not its caller.
+    moving: Mutex<()>,
+}
+
+/// Held for as long as a segment is dealt with.
+#[derive(Debug)]
+struct Turn {
+    allowance: Allowance,
+    /// Of the last half to whole round: bytes that went, and bytes of pinned entries that were carried.
+    dropped_bytes: u64,
+    pinned_bytes: u64,
+    /// Segments of which entries were carried in an earlier turn.
+    carried: VecDeque<u64>,
+    /// A file could not be removed.
+    is_stuck: bool,
 }
 
 impl Reclaim {
-    pub(crate) fn new(ratio: f64) -> Reclaim {
-        Reclaim { ratio, is_sweep_due: AtomicBool::new(false) }
+    /// At `ratio` bytes for each that callers write, in a store of so many bytes.
+    pub(crate) fn new(ratio: f64, capacity: u64) -> Reclaim {
+        let allowance = Allowance::new(ratio, capacity / SAVED_SHARE, 0);
+        let turn = Turn { allowance, dropped_bytes: 0, pinned_bytes: 0, carried: VecDeque::new(), is_stuck: false };
+        Reclaim { is_sweep_due: AtomicBool::new(false), turn: Mutex::new(turn), moving: Mutex::new(()) }
     }
 
     /// The index holds entries that no longer count.
@@ -45,9 +114,121 @@ impl Reclaim {
         self.is_sweep_due.swap(false, Ordering::AcqRel)
     }
 
-    /// Drops the oldest segment. `false` if there is none to drop.
-    pub(crate) fn oldest(&self, core: &Core, all: bool) -> bool {
-        let _ = (core, all, self.ratio);
-        false
+    /// As long as it is held, no entry gets another place but by a put. Comes before a shard's lock.
+    pub(crate) fn hold_moves(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock()
     }
+
+    /// Drops the oldest segment; `all` writes again whatever is live in it. `false` if none can be dropped now.
+    pub(crate) fn oldest(&self, core: &Core, all: bool) -> bool {
+        let mut turn = self.turn.lock();
+        let Some(oldest) = droppable(core, 0) else { return false };
+        let survey = Survey::of(core, &oldest);
+        let chosen = if all { survey.all() } else { turn.chosen(core, &survey) };
+        let carried = self.carry(core, &oldest, &chosen);
+        turn.note_carried(oldest.seq, carried.bytes);
+        if (carried.is_closed || turn.owes(oldest.seq)) && !is_settled(core, survey.has_pinned()) {
+            return false;
+        }
+        if let Err(error) = remove(core, &oldest) {
+            core.counts.errors.fetch_add(1, Ordering::Relaxed);
+            core.log.troubles.degrade(Some(format!("segment {} cannot be removed: {error}", oldest.seq)));
+            turn.is_stuck = true;
+            return false;
+        }
+        if std::mem::take(&mut turn.is_stuck) {
+            core.log.troubles.degrade(None);
+        }
+        survey.let_go(core);
+        core.log.files.pop(oldest.seq);
+        core.counts.reclaimed_segments.fetch_add(1, Ordering::Relaxed);
+        turn.carried.retain(|seq| *seq > oldest.seq);
+        turn.count_dropped(oldest.len(), core.log.space.capacity());
+        core.log.space.give(oldest.len());
+        self.rescue(core, &mut turn);
+        true
+    }
+
+    /// Carries the pinned entries of the segment that is so far ahead that by its own turn they are written.
+    fn rescue(&self, core: &Core, turn: &mut Turn) {
+        let settings = core.log.settings();
+        let ahead = settings.queue_bytes.div_ceil(settings.segment_len) + 2;
+        let most = core.log.files.load().len() as u64 / 2;
+        let Some(segment) = droppable(core, ahead.min(most)) else { return };
+        if turn.pins_are_safe(core) && !turn.owes(segment.seq) {
+            let carried = self.carry(core, &segment, &Survey::pinned(core, &segment));
+            turn.note_carried(segment.seq, carried.bytes);
+            turn.pinned_bytes += carried.bytes;
+        }
+    }
+}
+
+impl Turn {
+    fn chosen(&mut self, core: &Core, survey: &Survey) -> Vec<segment::Item> {
+        let available = self.allowance.available(core.log.callers_bytes());
+        let chosen = survey.chosen(available, self.pins_are_safe(core));
+        self.pinned_bytes += survey.pinned_bytes();
+        self.allowance.spend(chosen.iter().map(|item| item.len).sum());
+        chosen
+    }
+
+    fn pins_are_safe(&self, core: &Core) -> bool {
+        self.pinned_bytes <= core.log.space.capacity() / 4 * PINNED_QUARTERS_MAX
+    }
+
+    fn note_carried(&mut self, seq: u64, bytes: u64) {
+        if bytes > 0 && !self.owes(seq) {
+            self.carried.push_back(seq);
+        }
+    }
+
+    /// Whether entries of that segment were carried, and may not be written yet.
+    fn owes(&self, seq: u64) -> bool {
+        self.carried.contains(&seq)
+    }
+
+    fn count_dropped(&mut self, bytes: u64, round: u64) {
+        self.dropped_bytes += bytes;
+        if self.dropped_bytes > round {
+            self.dropped_bytes /= 2;
+            self.pinned_bytes /= 2;
+        }
+    }
+}
+
+/// The segment so far ahead of the oldest one, if everything of it is written and sealed.
+fn droppable(core: &Core, ahead: u64) -> Option<Arc<SegmentFile>> {
+    let written = core.log.written();
+    let table = core.log.files.load();
+    let seq = table.oldest()?.seq + ahead;
+    table.get(seq).filter(|segment| segment.seq < written.seq).cloned()
+}
+
+/// Waits until what was carried is on the device, or until the writer waits for space. `false` if the old copies must stay.
+fn is_settled(core: &Core, has_pinned: bool) -> bool {
+    let is_synced = core.options.sync != Sync::None;
+    let is_starved = || core.log.space.is_starved();
+    if core.log.flush_unless(is_synced, core.options.stall_after, is_starved).is_ok() {
+        return true;
+    }
+    let is_starved = is_starved();
+    if is_starved && has_pinned {
+        tracing::warn!("no space is left to write pinned entries before their old copies go");
+    }
+    is_starved
+}
+
+fn remove(core: &Core, segment: &SegmentFile) -> io::Result<()> {
+    match core.device.remove(&segment::file_name(segment.seq)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    if core.options.sync != Sync::None
+        && let Err(error) = core.device.sync_folder()
+    {
+        // After a power failure the file may be there again, and its entries with it: older than all that counts.
+        core.counts.errors.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(segment = segment.seq, %error, "the removal of a segment is not durable");
+    }
+    Ok(())
 }

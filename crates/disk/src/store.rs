@@ -200,7 +200,7 @@ impl Core {
         Core {
             namespaces: Namespaces::new(manifest),
             admitter: Admitter::new(options.admission, options.capacity),
-            reclaim: Reclaim::new(options.reinsert),
+            reclaim: Reclaim::new(options.reinsert, options.capacity),
             options,
             device,
             index,
@@ -319,7 +319,10 @@ impl Namespace {
         let core = &self.core;
         core.check_open()?;
         let is_synced = core.options.sync != Sync::None;
+        // What is moved meanwhile would stand behind the position, and count.
+        let held = core.reclaim.hold_moves();
         core.namespaces.clear(&self.state, core.log.next(), core.now_ms(), is_synced)?;
+        drop(held);
         core.reclaim.sweep_soon();
         core.log.space.nudge();
         Ok(())

@@ -83,8 +83,19 @@ impl Space {
         state.is_starved || state.used + self.segment_len > state.capacity
     }
 
-    /// Waits until somebody wants space, at most for `time`. `false` when the store closes.
-    pub(crate) fn wait_until_wanted(&self, time: Duration) -> bool {
+    /// Waits until there is less than a segment to spare, or somebody calls, at most for `time`. `false` when the store
+    /// closes.
+    pub(crate) fn wait_until_short(&self, time: Duration) -> bool {
+        let mut state = self.state.lock();
+        let is_short = state.is_starved || state.used + self.segment_len > state.capacity;
+        if !state.is_closing && !is_short {
+            self.wanted.wait_for(&mut state, time);
+        }
+        !state.is_closing
+    }
+
+    /// Waits for so long, or until somebody calls, although there is none to spare. `false` when the store closes.
+    pub(crate) fn rest(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
         if !state.is_closing {
             self.wanted.wait_for(&mut state, time);

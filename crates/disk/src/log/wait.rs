@@ -57,6 +57,20 @@ impl Log {
     /// # Errors
     /// The device fails, or is silent for longer than `patience`; or the store closes.
     pub(crate) fn flush(&self, is_synced: bool, patience: Duration) -> Result<(), NotDone> {
+        self.flush_unless(is_synced, patience, || false)
+    }
+
+    /// The same, but it ends as failing when `is_vain`: when the writer waits for who waits for it. Asked whenever the
+    /// writer has done something, or waits for space.
+    ///
+    /// # Errors
+    /// As [`flush`](Log::flush).
+    pub(crate) fn flush_unless(
+        &self,
+        is_synced: bool,
+        patience: Duration,
+        is_vain: impl Fn() -> bool,
+    ) -> Result<(), NotDone> {
         // Making much durable takes a device longer than taking a block.
         let patience = if is_synced { 6 * patience } else { patience };
         let mut head = self.head.lock();
@@ -76,7 +90,7 @@ impl Log {
             if !head.owes_before(target) && (!is_synced || head.synced >= target) {
                 return Ok(());
             }
-            if head.given_up != given_up {
+            if head.given_up != given_up || is_vain() {
                 return Err(NotDone::Failing);
             }
             if head.is_over {

@@ -177,7 +177,9 @@ impl Writer {
             let error = match self.try_write(block) {
                 Ok(true) => break,
                 Ok(false) => {
-                    // No space yet: reclaim knows, and says when there is.
+                    // No space yet: reclaim knows, and says when there is. It may wait for this thread just now.
+                    drop(self.log.head.lock());
+                    self.log.progress.notify_all();
                     self.log.space.wait(SPACE_LOOK);
                     let waited = clock::monotonic().saturating_sub(began);
                     if waited >= self.stall_after && self.is_closing() { return Step::End } else { continue }

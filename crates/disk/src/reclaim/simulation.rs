@@ -92,7 +92,7 @@ impl Log {
             segments: VecDeque::from([Vec::new()]),
             oldest: 0,
             end: 0,
-            allowance: Allowance::new(ratio, 2 * segment_len, 0),
+            allowance: Allowance::new(ratio, capacity / 16, 0),
             put_bytes: 0,
             reinserted_bytes: 0,
         }

@@ -21,6 +21,9 @@ const SWEEP_PART: u32 = 100;
 /// How often the thread that makes room looks around, if nobody calls it.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
+/// For how long it rests where there is no room, and none can be made.
+const REST_INTERVAL: Duration = Duration::from_millis(20);
+
 /// The threads of a store.
 pub(super) struct Threads {
     writer: JoinHandle<()>,
@@ -96,8 +99,12 @@ impl Core {
     /// Whether nothing is lost by it.
     pub(crate) fn move_value(&self, at: Position, record: &Record<'_>) -> bool {
         let signed = record.draft().sign();
+        let _held = self.reclaim.hold_moves();
         let mut shard = self.index.shard(record.hash);
         let Some(entry) = shard.get(record.hash).filter(|entry| entry.place == at.place()) else { return true };
+        if !self.namespaces.counts(entry.namespace, at) {
+            return true;
+        }
         match self.log.append(signed, Source::Moved) {
             Ok(moved) => {
                 shard.insert(record.hash, Entry { place: moved.place(), ..entry });
@@ -121,8 +128,14 @@ impl Core {
         let mut saved_at = swept_at;
         let mut sweep_took = Duration::ZERO;
         loop {
-            let was_made = self.log.space.is_short() && self.reclaim.oldest(&self, false);
-            if !was_made && !self.log.space.wait_until_wanted(LOOK_INTERVAL) {
+            let is_short = self.log.space.is_short();
+            let was_made = is_short && self.reclaim.oldest(&self, false);
+            let is_open = match (is_short, was_made) {
+                (true, true) => true,
+                (true, false) => self.log.space.rest(REST_INTERVAL),
+                (false, _) => self.log.space.wait_until_short(LOOK_INTERVAL),
+            };
+            if !is_open {
                 return;
             }
             let now = clock::monotonic();
