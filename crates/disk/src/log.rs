@@ -172,6 +172,11 @@ impl Block {
         self.bytes.len() > self.prefix_len
     }
 
+    /// Whether something is to be written: records, or the segment's footer.
+    fn is_owed(&self) -> bool {
+        self.has_records() || self.end.is_some()
+    }
+
     fn end(&self) -> Position {
         Position { seq: self.start.seq, offset: self.start.offset + self.bytes.len() as u64 }
     }
@@ -424,20 +429,15 @@ impl Head {
         }
     }
 
-    /// Whether a record before `target` is not in a file yet.
+    /// Whether a record before `target` is not in a file yet, or a segment that ends before it has no footer.
     fn owes_before(&self, target: Position) -> bool {
-        let owed = |block: &Block| block.has_records() && block.start < target;
+        let owed = |block: &Block| block.is_owed() && block.start < target;
         self.queue.iter().any(|block| owed(block)) || owed(&self.active)
     }
 
     /// Everything before is in files, and the segments before are sealed.
     fn written_to(&self) -> Position {
-        let mut owed = self
-            .queue
-            .iter()
-            .map(|block| &**block)
-            .chain([&self.active])
-            .filter(|block| block.has_records() || block.end.is_some());
+        let mut owed = self.queue.iter().map(|block| &**block).chain([&self.active]).filter(|block| block.is_owed());
         owed.next().map_or(self.next, |block| block.start)
     }
 

@@ -45,7 +45,7 @@
 //! **Limits.** One turn at a time; it takes no lock for longer than an append, reads 256 KiB at a time, and holds 48 bytes
 //! per entry of one segment. Write amplification is at most one and the allowance's ratio, pinned entries and footers
 //! aside. Heat has seven degrees: among entries that are read more than six times a round reclaim sees no difference.
-//! [`simulation`] has the figures.
+//! `simulation.rs` has the figures.
 
 mod allowance;
 mod carry;

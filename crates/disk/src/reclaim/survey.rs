@@ -99,7 +99,7 @@ fn items(core: &Core, segment: &SegmentFile) -> (Vec<Item>, bool) {
         Ok(footer) => (footer.items, true),
         Err(no_footer) => {
             tracing::debug!(segment = segment.seq, %no_footer, "a segment is read through");
-            match segment::scan(&*segment.file, identity.store_id, identity.seq) {
+            match segment::scan(&*segment.file, identity) {
                 Ok(scan) => (scan.items, false),
                 Err(error) => {
                     core.counts.errors.fetch_add(1, Ordering::Relaxed);
