@@ -72,6 +72,17 @@ impl Index {
         self.shards.iter().for_each(|shard| shard.lock().table.reserve(each));
     }
 
+    /// How many shards there are.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Which shard the hash belongs to.
+    pub(crate) fn shard_number(&self, hash: u64) -> usize {
+        // The mask is below the number of shards, which is a usize.
+        usize::try_from(hash & self.mask).unwrap_or(0)
+    }
+
     /// Locks the shard that the hash belongs to.
     #[inline]
     pub(crate) fn shard(&self, hash: u64) -> ShardGuard<'_> {

@@ -120,6 +120,7 @@ fn recover(
         chain.push(found);
     })?;
     mend::discard(&**device, &foreign, "it belongs to another store", &mut counts)?;
+    fill.put();
     let (seen, latest_ms) = (fill.seen(), fill.latest_ms());
     counts.distrusted_entries += fill.unknown();
     manifest.seen(seen);

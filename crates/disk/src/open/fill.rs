@@ -1,13 +1,31 @@
 //! Filling the index from the items of segments, in the order of the log.
+//!
+//! Items come by the hundred thousand, and one by one each would cost a few cache misses. So they are gathered, grouped by the shard
+//! that they belong to, and put in shard by shard, which fits into a cache; several threads share the shards.
+//!
+//! **Invariant:** within a group items keep the order of the log.
 
+use std::thread;
+
+use super::found::THREADS_MAX;
 use crate::index::{Entry, Index, PINNED};
 use crate::place::{Position, UNIT};
 use crate::record::Kind;
 use crate::segment::Item;
 
+/// Items that are gathered before they are put in.
+const GATHERED_MAX: usize = 256 << 10;
+/// Fewer are put in by one thread.
+const WORTH_THREADS: usize = 16 << 10;
+
+/// What the index is to say of a hash: an entry, or nothing.
+type Said = (u64, Option<Entry>);
+
 /// Puts items into an index.
 pub(crate) struct Fill<'a> {
     index: &'a Index,
+    threads: usize,
+    gathered: Vec<Said>,
     /// By id: up to where the namespace was cleared; `None` if nobody has the id.
     cleared: Vec<Option<Position>>,
     /// The greatest time seen so far. What has expired by then has expired for ever.
@@ -31,7 +49,8 @@ impl<'a> Fill<'a> {
             }
             cleared[id] = Some(position);
         }
-        Fill { index, cleared, latest_ms, seen: 0, unknown: 0 }
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        Fill { index, threads, gathered: Vec::new(), cleared, latest_ms, seen: 0, unknown: 0 }
     }
 
     /// Something says that it was that late.
@@ -57,11 +76,26 @@ impl<'a> Fill<'a> {
         for item in items {
             self.seen = self.seen.max(item.namespace);
             let position = Position { seq, offset: item.offset };
-            match self.entry(item, position) {
-                Some(entry) => drop(self.index.shard(item.hash).insert(item.hash, entry)),
-                None => drop(self.index.shard(item.hash).remove(item.hash)),
-            }
+            let entry = self.entry(item, position);
+            self.gathered.push((item.hash, entry));
         }
+        if self.gathered.len() >= GATHERED_MAX {
+            self.put();
+        }
+    }
+
+    /// Puts in what is gathered: to be called at the end.
+    pub(crate) fn put(&mut self) {
+        let groups = Groups::of(&self.gathered, self.index);
+        let threads = if self.gathered.len() < WORTH_THREADS { 1 } else { self.threads };
+        let (index, groups) = (self.index, &groups);
+        thread::scope(|scope| {
+            for first in 1..threads {
+                scope.spawn(move || groups.put(index, first, threads));
+            }
+            groups.put(index, 0, threads);
+        });
+        self.gathered.clear();
     }
 
     /// What the index is to say from this item on; `None` if that the hash has no entry.
@@ -85,5 +119,47 @@ impl<'a> Fill<'a> {
             heat: if item.is_pinned { PINNED } else { 0 },
             namespace: item.namespace,
         })
+    }
+}
+
+/// Items by shard.
+struct Groups {
+    said: Vec<Said>,
+    /// Where each shard's begin, and the end.
+    starts: Vec<usize>,
+}
+
+impl Groups {
+    fn of(gathered: &[Said], index: &Index) -> Groups {
+        let mut starts = vec![0; index.shard_count() + 1];
+        for (hash, _) in gathered {
+            starts[index.shard_number(*hash) + 1] += 1;
+        }
+        for shard in 1..starts.len() {
+            starts[shard] += starts[shard - 1];
+        }
+        let mut said = vec![(0, None); gathered.len()];
+        let mut next = starts.clone();
+        for item in gathered {
+            let at = &mut next[index.shard_number(item.0)];
+            said[*at] = *item;
+            *at += 1;
+        }
+        Groups { said, starts }
+    }
+
+    /// Puts in the groups of every so-manieth shard.
+    fn put(&self, index: &Index, first: usize, step: usize) {
+        for bounds in self.starts.windows(2).skip(first).step_by(step) {
+            let group = &self.said[bounds[0]..bounds[1]];
+            let Some((hash, _)) = group.first() else { continue };
+            let mut shard = index.shard(*hash);
+            for (hash, entry) in group {
+                match entry {
+                    Some(entry) => drop(shard.insert(*hash, *entry)),
+                    None => drop(shard.remove(*hash)),
+                }
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ use crate::segment::{self, Identity, Item, NoFooter, Refused, Scan, SegmentHeade
 /// Fewer segments than this are read by the caller alone.
 const SEGMENTS_WORTH_THREADS: usize = 16;
 /// Reading more than so many footers at once gains nothing: filling the index takes longer.
-const THREADS_MAX: usize = 4;
+pub(super) const THREADS_MAX: usize = 4;
 
 /// A segment as it was found.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ mod crashes;
 
 use super::*;
 use crate::record::Kind;
-use crate::segment::{self, Frame};
+use crate::segment::{self, Frame, Item};
 use crate::simulated::{Fault, Injection, SimulatedDevice};
 use crate::{Namespace, PutOptions, Stats, Store, Sync};
 
@@ -422,4 +422,37 @@ fn an_opening_that_fails_or_is_killed_anywhere_can_be_done_again() {
         }
         assert!(failures > 10 || matches!(fault, Fault::Kill | Fault::Crash), "{failures} failures");
     }
+}
+
+#[test]
+fn many_items_fill_the_index_as_they_would_one_by_one() {
+    let item = |number: u64| Item {
+        // Each hash comes about eight times, and its last word counts.
+        hash: (number * number % 9001).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        expires_ms: if number.is_multiple_of(11) { 5 } else { 0 },
+        kind: if number.is_multiple_of(7) { Kind::Tombstone } else { Kind::Value },
+        is_pinned: false,
+        offset: 64 + number % 1000 * 48,
+        len: 48,
+        namespace: if number.is_multiple_of(13) { 2 } else { 1 },
+    };
+    let index = Index::new(64);
+    let mut fill = Fill::new(&index, [(1, "jays", Position { seq: 3, offset: 0 })].into_iter(), 10);
+    let mut expected = std::collections::HashMap::new();
+    for seq in 1..300 {
+        let items: Vec<Item> = (0..1000).map(|number| item(seq * 1000 + number)).collect();
+        fill.add(seq, &items);
+        for item in &items {
+            let counts = item.kind == Kind::Value && item.expires_ms == 0 && item.namespace == 1 && seq >= 3;
+            let place = Position { seq, offset: item.offset }.place();
+            if counts {
+                expected.insert(item.hash, place)
+            } else {
+                expected.remove(&item.hash)
+            };
+        }
+    }
+    fill.put();
+    assert_eq!((fill.seen(), index.len()), (2, expected.len()));
+    index.for_each(|hash, entry| assert_eq!(expected.get(&hash), Some(&entry.place)));
 }
