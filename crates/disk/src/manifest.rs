@@ -47,7 +47,7 @@ const FILE_NEW: &str = "manifest.new";
 /// The greatest id of a namespace: the index has 19 bits for it.
 pub(crate) const NAMESPACE_ID_MAX: u32 = (1 << 19) - 1;
 /// A file that is shorter is not written anew, however much of it is superseded.
-const REWRITE_LEN_MIN: usize = 64 << 10;
+const REWRITE_LEN_MIN: usize = 16 << 10;
 
 /// What a store is, from its making to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +199,13 @@ impl Manifest {
     /// Id, name, and up to where it was cleared, of every namespace.
     pub(crate) fn namespaces(&self) -> impl Iterator<Item = (u32, &str, Position)> {
         self.namespaces.iter().map(|(&id, known)| (id, &known.name[..], known.cleared))
+    }
+
+    /// Bytes that its file and its successor take at most, as long as no namespace is added.
+    pub(crate) fn len_max(&self) -> u64 {
+        let len = bytes::encoded_len(self.namespaces.values().map(|known| &known.name[..]));
+        let longest = (2 * len).max(REWRITE_LEN_MIN) + 2 * 304;
+        u64::try_from(longest + len).unwrap_or(u64::MAX)
     }
 
     /// The latest time that it was told, in Unix milliseconds.

@@ -9,7 +9,8 @@
 //!    everything older is dropped. Where it never was durable, nothing was promised, and what is there is kept.
 //! 5. **Mend** (`open/mend.rs`), durably, so that the next opening finds no gaps: segments that are not written to any more get
 //!    their footer, numbers that are missing get an empty segment.
-//! 6. **Resume** the last segment behind its last record if there is room, or begin the next one.
+//! 6. **Resume** the last segment behind its last record if there is room, or begin the next one. The heat of entries comes
+//!    from a file of its own.
 //!
 //! **Invariant:** what a caller was promised to stay is in the index, and what he was promised to be gone is not; whatever
 //! files are found, opening ends with a store or with an error that names the file. Killed anywhere in it, opening can be done
@@ -26,6 +27,7 @@ use std::sync::Arc;
 
 use crate::device::{Device, DeviceFile};
 use crate::error::{Error, ErrorKind};
+use crate::heat;
 use crate::index::Index;
 use crate::log::{Files, Log, LogSettings, Resumed, SegmentFile, Space};
 use crate::manifest::{Found as FoundManifest, Manifest, NewStore, StoreIdentity};
@@ -56,13 +58,16 @@ pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Er
     let index = Index::new(Index::shards_for(threads, options.capacity));
     let Recovered { files, used, resumed, latest_ms, counts } = recover(&device, &options, &mut manifest, &index)?;
     let StoreIdentity { store_id, hash_seed, .. } = manifest.identity();
+    heat::load(&*device, store_id, &index);
     let settings = LogSettings {
         store_id,
         segment_len: options.segment_len_or_default(),
         alignment: device.alignment(),
         queue_bytes: options.queue_bytes,
     };
-    let space = Space::new(options.capacity, used, settings.segment_len);
+    // What the other files may come to is taken from the bound once and for all.
+    let others = heat::reserve(options.capacity) + manifest.len_max();
+    let space = Space::new(options.capacity, used + others, settings.segment_len);
     Ok(Core::new(Parts {
         index,
         log: Log::new(settings, resumed, Files::new(files), space, latest_ms),

@@ -17,7 +17,7 @@
 //! 2. The chosen are read in the order of the log, verified, and appended ([`carry`]). The old record stays where it is.
 //! 3. They are brought to the device, or a kill would take both copies: of the old file, which goes, and of the new one,
 //!    which was in memory.
-//! 4. The file is removed, and the folder made durable if the store is.
+//! 4. The file is removed, and that made durable before the next one goes.
 //! 5. Only now the index lets go of what stayed behind: as long as the file is there, a `remove` must find the entry, so
 //!    that it writes a tombstone. Else a kill between the two would bring the value back.
 //! 6. The space is given back.
@@ -223,10 +223,9 @@ fn remove(core: &Core, segment: &SegmentFile) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    if core.options.sync != Sync::None
-        && let Err(error) = core.device.sync_folder()
-    {
-        // After a power failure the file may be there again, and its entries with it: older than all that counts.
+    // Whatever the store promises: of several removals that are not durable, a power failure may take back the first alone, and
+    // bring back what a tombstone in the second had taken out.
+    if let Err(error) = core.device.sync_folder() {
         core.counts.errors.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(segment = segment.seq, %error, "the removal of a segment is not durable");
     }
