@@ -39,6 +39,8 @@ use crate::error::{Error, ErrorKind};
 use crate::place::Position;
 use crate::segment::Refused;
 
+#[cfg(test)]
+pub(crate) use bytes::encode;
 pub(crate) use bytes::{Contents, read};
 
 /// Its file.

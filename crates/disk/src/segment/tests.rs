@@ -1,5 +1,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "the files of these tests are small")]
 
+mod example;
+
 use std::sync::Mutex;
 
 use proptest::prelude::*;
