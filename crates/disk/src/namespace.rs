@@ -106,6 +106,11 @@ impl Namespaces {
         self.manifest.lock().sync()
     }
 
+    /// Bytes that the manifest takes at most.
+    pub(crate) fn manifest_len_max(&self) -> u64 {
+        self.manifest.lock().len_max()
+    }
+
     pub(crate) fn by_id(&self, id: u32) -> Option<Arc<NamespaceState>> {
         self.known.read().by_id.get(&id).cloned()
     }

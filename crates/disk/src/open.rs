@@ -35,7 +35,7 @@ use crate::options::Options;
 use crate::place::{Position, UNIT};
 use crate::segment::{Footer, SEQ_MAX};
 use crate::stats::OpenCounts;
-use crate::store::{Core, Parts};
+use crate::store::{self, Core, Parts};
 
 pub(crate) use fill::Fill;
 pub(crate) use found::{Found, list, read_in_order};
@@ -66,8 +66,7 @@ pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Er
         queue_bytes: options.queue_bytes,
     };
     // What the other files may come to is taken from the bound once and for all.
-    let others = heat::reserve(options.capacity) + manifest.len_max();
-    let space = Space::new(options.capacity, used + others, settings.segment_len);
+    let space = Space::new(options.capacity, used, settings.segment_len);
     Ok(Core::new(Parts {
         index,
         log: Log::new(settings, resumed, Files::new(files), space, latest_ms),
@@ -139,7 +138,8 @@ fn recover(
     }
     counts.torn_bytes += chain.torn_bytes();
     let next_min = next_min(manifest, &chain, is_distrusting);
-    let resumed = resume(&mender, options, &mut chain, next_min)?;
+    let room = options.capacity.saturating_sub(store::aside(options.capacity, manifest.len_max()));
+    let resumed = resume(&mender, options, room, &mut chain, next_min)?;
     mender.seal_all(&mut chain, resumed.next)?;
     let (files, used) = chain.into_files();
     Ok(Recovered { files, used, resumed, latest_ms, counts })
@@ -153,10 +153,11 @@ fn next_min(manifest: &Manifest, chain: &Chain, is_distrusting: bool) -> Positio
     cleared.max(chain.synced()).max(distrusted)
 }
 
-/// Where the log goes on: in the last segment, if it can.
+/// Where the log goes on: in the last segment, if it can. `room`: what segments may take.
 fn resume(
     mender: &mend::Mender<'_>,
     options: &Options,
+    room: u64,
     chain: &mut Chain,
     next_min: Position,
 ) -> Result<Resumed, Error> {
@@ -165,7 +166,7 @@ fn resume(
     if let Some(last) = chain.last_mut() {
         let next = Position { seq: last.seq, offset: last.end };
         let needed = last.end + Footer::room(last.items.len() + 1, mender.device.alignment()) + segment_len / FREE_PART;
-        let fits = needed <= segment_len && used - last.len + segment_len <= options.capacity;
+        let fits = needed <= segment_len && used - last.len + segment_len <= room;
         if fits && next >= next_min && last.can_go_on() {
             let tail = mender.reopen(last, segment_len)?;
             return Ok(Resumed { next, items: std::mem::take(&mut last.items), tail });

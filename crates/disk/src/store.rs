@@ -22,6 +22,7 @@ use crate::admission::Admitter;
 use crate::device::Device;
 use crate::device::file::FileDevice;
 use crate::error::{Error, ErrorKind};
+use crate::heat;
 use crate::index::Index;
 use crate::log::{Log, NotDone};
 use crate::namespace::{NamespaceState, Namespaces};
@@ -111,6 +112,7 @@ impl Store {
         let core = &self.handle.core;
         core.check_open()?;
         let state = core.namespaces.open(name)?;
+        core.set_aside();
         Ok(Namespace { core: Arc::clone(core), state, handle: Arc::clone(&self.handle) })
     }
 
@@ -144,6 +146,7 @@ impl Store {
         core.check_open()?;
         check_capacity(capacity, core.log.settings().segment_len)?;
         core.log.space.resize(capacity);
+        core.set_aside();
         Ok(())
     }
 
@@ -197,7 +200,7 @@ impl Core {
     /// Puts together what opening found.
     pub(crate) fn new(parts: Parts) -> Core {
         let Parts { options, device, index, log, manifest, opened, store_id, hash_seed, latest_ms } = parts;
-        Core {
+        let core = Core {
             namespaces: Namespaces::new(manifest),
             admitter: Admitter::new(options.admission, options.capacity),
             reclaim: Reclaim::new(options.reinsert, options.capacity),
@@ -210,7 +213,15 @@ impl Core {
             store_id,
             hash_seed,
             latest_ms: AtomicU64::new(latest_ms),
-        }
+        };
+        core.set_aside();
+        core
+    }
+
+    /// Counts the manifest, and the heat of entries, each with a successor that takes its place, as space that is taken.
+    fn set_aside(&self) {
+        let space = &self.log.space;
+        space.set_aside(aside(space.capacity(), self.namespaces.manifest_len_max()));
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Error> {
@@ -285,6 +296,11 @@ impl Core {
     }
 }
 
+/// Bytes of the space bound that files beside the segments may take.
+pub(crate) fn aside(capacity: u64, manifest_len_max: u64) -> u64 {
+    heat::reserve(capacity) + manifest_len_max
+}
+
 /// What opening a store comes to.
 pub(crate) struct Parts {
     pub(crate) options: Options,
@@ -323,6 +339,7 @@ impl Namespace {
         let held = core.reclaim.hold_moves();
         core.namespaces.clear(&self.state, core.log.next(), core.now_ms(), is_synced)?;
         drop(held);
+        core.set_aside();
         core.reclaim.sweep_soon();
         core.log.space.nudge();
         Ok(())

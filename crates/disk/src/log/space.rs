@@ -18,6 +18,8 @@ pub(crate) struct Space {
 struct State {
     capacity: u64,
     used: u64,
+    /// Of `used`: what files beside the segments may take.
+    aside: u64,
     /// The writer waits.
     is_starved: bool,
     is_closing: bool,
@@ -26,7 +28,7 @@ struct State {
 impl Space {
     /// `used` bytes of `capacity` are taken.
     pub(crate) fn new(capacity: u64, used: u64, segment_len: u64) -> Space {
-        let state = State { capacity, used, is_starved: false, is_closing: false };
+        let state = State { capacity, used, aside: 0, is_starved: false, is_closing: false };
         Space { state: Mutex::new(state), freed: Condvar::new(), wanted: Condvar::new(), segment_len }
     }
 
@@ -61,6 +63,13 @@ impl Space {
     /// Lets the thread that makes room look around.
     pub(crate) fn nudge(&self) {
         self.wanted.notify_all();
+    }
+
+    /// Says what files beside the segments may take: it counts, as segments do.
+    pub(crate) fn set_aside(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.used = state.used.saturating_sub(state.aside) + bytes;
+        state.aside = bytes;
     }
 
     /// Gives bytes back.
