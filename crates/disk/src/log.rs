@@ -26,7 +26,7 @@ mod space;
 mod wait;
 mod writer;
 
-pub(crate) use files::{Files, SegmentFile, Table};
+pub(crate) use files::{Files, SegmentFile};
 pub(crate) use salvage::Unwritten;
 pub(crate) use space::Space;
 pub(crate) use wait::NotDone;

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::heat;
 use crate::index::Entry;
 use crate::log::{Source, Step, Unwritten, Writer};
-use crate::place::{Position, UNIT};
+use crate::place::Position;
 use crate::record::{Kind, Record};
 use std::collections::HashMap;
 use std::sync::Arc;
