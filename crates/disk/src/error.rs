@@ -55,9 +55,11 @@ impl Error {
         Error { kind: ErrorKind::Unavailable, message: what.into(), source: Some(source) }
     }
 
-    /// Names the folder that it is about.
+    /// Names the folder that it is about, if it does not yet.
     pub(crate) fn at(self, folder: &Path) -> Error {
-        Error { message: format!("{}: {}", folder.display(), self.message), ..self }
+        let folder = folder.display().to_string();
+        let is_named = self.to_string().contains(&folder);
+        if is_named { self } else { Error { message: format!("{folder}: {}", self.message), ..self } }
     }
 }
 
