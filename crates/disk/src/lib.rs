@@ -76,6 +76,9 @@ pub use admission::Admission;
 pub use device::file::FileDevice;
 pub use device::{Device, DeviceFile, Io};
 pub use error::{Error, ErrorKind};
+pub use inspect::{
+    Damage, NamespaceReport, Report, SegmentReport, SegmentState, Verified, inspect, inspect_on, verify, verify_on,
+};
 pub use options::{Options, Overload, Sync};
 pub use simulated::SimulatedDevice;
 pub use state::State;

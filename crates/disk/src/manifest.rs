@@ -130,13 +130,10 @@ impl Manifest {
         let bytes = read_all(&*file).map_err(|error| Error::device("the manifest cannot be read", error))?;
         let contents = match bytes::read(&bytes) {
             Ok(contents) => contents,
-            Err(refused @ Refused::Newer(_)) => {
-                return Err(Error::new(ErrorKind::Newer, format!("the manifest: {refused}")));
-            }
             Err(Refused::Blank | Refused::Damaged) => return Manifest::create(device, new, Found::Unreadable),
-            Err(refused) => return Err(Error::new(ErrorKind::Corrupt, format!("the manifest: {refused}"))),
+            Err(other) => return Err(refused(other)),
         };
-        let Contents { identity, namespaces, latest_ms, end, torn_bytes, is_damaged } = contents;
+        let Contents { identity, namespaces, latest_ms, end, torn_bytes, is_damaged, .. } = contents;
         let found = if is_damaged { Found::Damaged } else { Found::Intact { torn_bytes } };
         let seen = namespaces.last_key_value().map_or(0, |(&id, _)| id);
         let mut image = bytes;
@@ -338,6 +335,12 @@ impl Manifest {
         self.found = Found::Intact { torn_bytes: 0 };
         self.sync()
     }
+}
+
+/// Why bytes are not the manifest of a store.
+pub(crate) fn refused(refused: Refused) -> Error {
+    let kind = if matches!(refused, Refused::Newer(_)) { ErrorKind::Newer } else { ErrorKind::Corrupt };
+    Error::new(kind, format!("the manifest: {refused}"))
 }
 
 /// Writes a file beside the manifest and lets it take its place; the name is not durable yet.

@@ -48,10 +48,7 @@ const SEGMENTS_MAX: usize = 32_000;
 
 /// Opens what is on the device, or begins anew.
 pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Error> {
-    device.lock().map_err(|error| match error.kind() {
-        std::io::ErrorKind::WouldBlock => Error::new(ErrorKind::InUse, error.to_string()),
-        _ => Error::device("the folder cannot be locked", error),
-    })?;
+    lock(&*device)?;
     let new = NewStore { segment_len: options.segment_len_or_default(), now_ms: (options.clock)() };
     let mut manifest = Manifest::open(Arc::clone(&device), new)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -78,6 +75,14 @@ pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Er
         device,
         options,
     }))
+}
+
+/// Takes the folder for this process.
+pub(crate) fn lock(device: &dyn Device) -> Result<(), Error> {
+    device.lock().map_err(|error| match error.kind() {
+        std::io::ErrorKind::WouldBlock => Error::new(ErrorKind::InUse, "another store has this folder open"),
+        _ => Error::device("the folder cannot be locked", error),
+    })
 }
 
 /// What the files of a store come to, but for the index.

@@ -25,7 +25,7 @@ use std::io;
 
 pub(crate) use footer::{Footer, Item, NoFooter, ReadFooter, read_footer};
 pub(crate) use frame::{FRAME_LEN, Frame, Refused};
-pub(crate) use scan::{Scan, scan};
+pub(crate) use scan::{Scan, check_records, scan};
 
 use crate::device::DeviceFile;
 use crate::place::{Position, UNIT};

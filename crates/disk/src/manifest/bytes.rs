@@ -34,6 +34,8 @@ pub(crate) struct Contents {
     pub(crate) torn_bytes: u64,
     /// Whether records follow on bytes that do not verify.
     pub(crate) is_damaged: bool,
+    /// Bytes that do not verify, but say what a copy says.
+    pub(crate) made_good_bytes: u64,
 }
 
 /// Bytes of a manifest that says of each of these namespaces what is to be said.
@@ -101,13 +103,17 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, Refused> {
         end: FRAME_LEN,
         torn_bytes: 0,
         is_damaged: false,
+        made_good_bytes: 0,
     };
     // The length of the last record, if its copy has not come yet.
     let mut copy_due = 0;
     while let Some((start, record)) = next_record(&identity, bytes, contents.end) {
         // Nothing is lost with a copy whose record was read, nor with a record whose copy comes next.
         let original = if record.is_copy { record.len } else { 0 };
-        if ![0, copy_due, original, copy_due + original].contains(&(start - contents.end)) {
+        let unknown = start - contents.end;
+        if [0, copy_due, original, copy_due + original].contains(&unknown) {
+            contents.made_good_bytes += u64::try_from(unknown).unwrap_or(u64::MAX);
+        } else {
             contents.distrust();
         }
         copy_due = if record.is_copy { 0 } else { record.len };

@@ -70,6 +70,56 @@ pub(crate) fn scan(file: &dyn DeviceFile, identity: Identity) -> io::Result<Scan
     }
 }
 
+/// What reading the records of a sealed segment came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checked {
+    /// Values and tombstones that are intact.
+    pub(crate) records: u64,
+    /// What does not verify, or is not what the footer says.
+    pub(crate) damaged: Vec<Range<u64>>,
+}
+
+/// Reads all records of a sealed segment, which its footer names, and the padding between them. `progress` is told bytes done.
+///
+/// # Errors
+/// What the device says.
+pub(crate) fn check_records(
+    file: &dyn DeviceFile,
+    identity: Identity,
+    records_end: u64,
+    items: &[Item],
+    progress: &mut dyn FnMut(u64),
+) -> io::Result<Checked> {
+    let mut window = Window::over(file, identity)?;
+    let mut checked = Checked::default();
+    let mut items = items.iter().peekable();
+    let mut at = RECORDS_START;
+    let mut told = 0;
+    while at < records_end {
+        // The item of this place, or else where the next one stands.
+        let item = items.next_if(|item| item.offset == at);
+        let next = items.peek().map_or(records_end, |item| item.offset);
+        let record = window.record(at)?;
+        let found = record.as_ref().map(|record| (Item::of(record, at), record.len));
+        let end = match found {
+            Some((found, len)) if found == item.copied() => {
+                checked.records += u64::from(item.is_some());
+                at.saturating_add(u64::try_from(len).map_err(io::Error::other)?)
+            }
+            _ => u64::MAX,
+        };
+        if end > next {
+            checked.damaged.push(at..next);
+        }
+        at = end.min(next);
+        if at - told >= CHUNK_LEN as u64 {
+            told = at;
+            progress(at);
+        }
+    }
+    Ok(checked)
+}
+
 /// What a search came to.
 enum Found {
     Nothing { torn_bytes: u64 },
