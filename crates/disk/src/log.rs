@@ -299,6 +299,11 @@ impl Log {
         Position::unpacked(self.written.load(Ordering::Acquire))
     }
 
+    /// What lies before is durable.
+    pub(crate) fn durable(&self) -> Position {
+        self.head.lock().durable
+    }
+
     /// Bytes that wait to be written.
     pub(crate) fn queued_bytes(&self) -> u64 {
         let head = self.head.lock();

@@ -1,5 +1,8 @@
 //! Where a record stands in the log.
 
+#[cfg(test)]
+mod tests;
+
 /// Bytes that records are multiples of.
 pub(crate) const UNIT: u64 = 16;
 /// Bits of an offset in a packed position: no segment is longer than 256 MiB.
@@ -40,9 +43,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The position, in a log that has not grown by 2^16 segments since: `head_seq` is read after the place.
+    /// The position that is nearest to `head_seq`, which may be read before the place or after it: no log has half of 2^16
+    /// segments, and none grows by as many meanwhile.
     pub(crate) fn position(self, head_seq: u64) -> Position {
-        let age = (head_seq & 0xffff).wrapping_sub(u64::from(self.seq16)) & 0xffff;
-        Position { seq: head_seq.saturating_sub(age), offset: u64::from(self.offset_units) * UNIT }
+        let behind = (head_seq & 0xffff).wrapping_sub(u64::from(self.seq16)) & 0xffff;
+        let seq = if behind < 1 << 15 {
+            head_seq.saturating_sub(behind)
+        } else {
+            head_seq.saturating_add((1 << 16) - behind)
+        };
+        Position { seq, offset: u64::from(self.offset_units) * UNIT }
     }
 }

@@ -32,7 +32,8 @@
 //!   goes beyond the queue's bound (by the allowance, a segment at most), and step 3 is left out. A kill at that moment
 //!   takes what the queue held, as ever.
 //! - *Pinned entries* must not be missing after that either. They are carried long before: of the segment so far ahead of
-//!   the oldest that all that may wait in the queue is written by the time it is its turn ([`Reclaim::rescue`]).
+//!   the oldest that all that may wait in the queue is written by the time it is its turn ([`Reclaim::rescue_pins`]). Whatever
+//!   the store's options say, none goes before its copy, or the version that replaced it, is durable.
 //! - *Pinned entries beyond three quarters of the space* would make reclaim write for ever: then they are as good as hot.
 //! - *A footer that is not there or damaged*: the segment is read through; what then still is in the index goes by number.
 //! - *A record that does not verify, a read that fails*: the entry goes with the file, and is counted.
@@ -58,6 +59,7 @@ mod tests;
 
 use crate::log::SegmentFile;
 use crate::options::Sync;
+use crate::place::Position;
 use crate::segment;
 use crate::store::Core;
 use allowance::Allowance;
@@ -92,6 +94,8 @@ struct Turn {
     pinned_bytes: u64,
     /// Segments of which entries were carried in an earlier turn.
     carried: VecDeque<u64>,
+    /// The pinned entries of all segments before were carried ahead of their turn.
+    rescued_to: u64,
     /// A file could not be removed.
     is_stuck: bool,
 }
@@ -100,7 +104,14 @@ impl Reclaim {
     /// At `ratio` bytes for each that callers write, in a store of so many bytes.
     pub(crate) fn new(ratio: f64, capacity: u64) -> Reclaim {
         let allowance = Allowance::new(ratio, capacity / SAVED_SHARE, 0);
-        let turn = Turn { allowance, dropped_bytes: 0, pinned_bytes: 0, carried: VecDeque::new(), is_stuck: false };
+        let turn = Turn {
+            allowance,
+            dropped_bytes: 0,
+            pinned_bytes: 0,
+            carried: VecDeque::new(),
+            rescued_to: 0,
+            is_stuck: false,
+        };
         Reclaim { is_sweep_due: AtomicBool::new(false), turn: Mutex::new(turn), moving: Mutex::new(()) }
     }
 
@@ -122,12 +133,14 @@ impl Reclaim {
     /// Drops the oldest segment; `all` writes again whatever is live in it. `false` if none can be dropped now.
     pub(crate) fn oldest(&self, core: &Core, all: bool) -> bool {
         let mut turn = self.turn.lock();
+        self.rescue(core, &mut turn);
         let Some(oldest) = droppable(core, 0) else { return false };
         let survey = Survey::of(core, &oldest);
         let chosen = if all { survey.all() } else { turn.chosen(core, &survey) };
         let carried = self.carry(core, &oldest, &chosen);
         turn.note_carried(oldest.seq, carried.bytes);
-        if (carried.is_closed || turn.owes(oldest.seq)) && !is_settled(core, survey.has_pinned()) {
+        let is_owed = carried.is_closed || turn.owes(oldest.seq);
+        if !is_settled(core, is_owed, &survey.pins_elsewhere(core)) {
             return false;
         }
         if let Err(error) = remove(core, &oldest) {
@@ -145,18 +158,33 @@ impl Reclaim {
         turn.carried.retain(|seq| *seq > oldest.seq);
         turn.count_dropped(oldest.len(), core.log.space.capacity());
         core.log.space.give(oldest.len());
-        self.rescue(core, &mut turn);
         true
     }
 
-    /// Carries the pinned entries of the segment that is so far ahead that by its own turn they are written.
+    /// Carries the pinned entries of all segments whose turn comes soon. Costs nothing where that was done.
+    pub(crate) fn rescue_pins(&self, core: &Core) {
+        self.rescue(core, &mut self.turn.lock());
+    }
+
+    /// Of the segments up to the one so far ahead that by its own turn all that waits in the queue is written.
     fn rescue(&self, core: &Core, turn: &mut Turn) {
         let settings = core.log.settings();
         let ahead = settings.queue_bytes.div_ceil(settings.segment_len) + 2;
+        let space = &core.log.space;
+        if space.used() + (ahead + 2) * settings.segment_len <= space.capacity() {
+            return;
+        }
         let most = core.log.files.load().len() as u64 / 2;
-        let Some(segment) = droppable(core, ahead.min(most)) else { return };
-        if turn.pins_are_safe(core) && !turn.owes(segment.seq) {
+        for ahead in 0..=ahead.min(most) {
+            let Some(segment) = droppable(core, ahead) else { return };
+            if segment.seq < turn.rescued_to || !turn.pins_are_safe(core) {
+                continue;
+            }
             let carried = self.carry(core, &segment, &Survey::pinned(core, &segment));
+            if carried.is_closed {
+                return;
+            }
+            turn.rescued_to = segment.seq + 1;
             turn.note_carried(segment.seq, carried.bytes);
             turn.pinned_bytes += carried.bytes;
         }
@@ -204,18 +232,41 @@ fn droppable(core: &Core, ahead: u64) -> Option<Arc<SegmentFile>> {
     table.get(seq).filter(|segment| segment.seq < written.seq).cloned()
 }
 
-/// Waits until what was carried is on the device, or until the writer waits for space. `false` if the old copies must stay.
-fn is_settled(core: &Core, has_pinned: bool) -> bool {
-    let is_synced = core.options.sync != Sync::None;
-    let is_starved = || core.log.space.is_starved();
-    if core.log.flush_unless(is_synced, core.options.stall_after, is_starved).is_ok() {
-        return true;
+/// Sees to it that what was carried is on the device, and pinned entries durable. `false` if the old copies must stay.
+fn is_settled(core: &Core, is_owed: bool, pins: &[Position]) -> bool {
+    let written = core.log.written();
+    let is_pin_owed = pins.iter().any(|pin| *pin >= written);
+    if is_owed || is_pin_owed {
+        let is_starved = || core.log.space.is_starved();
+        let flushed = core.log.flush_unless(core.options.sync != Sync::None, core.options.stall_after, is_starved);
+        if flushed.is_err() && !is_starved() {
+            return false;
+        }
+        if flushed.is_err() && is_pin_owed {
+            tracing::warn!("no space is left to write pinned entries before their old copies go");
+        }
     }
-    let is_starved = is_starved();
-    if is_starved && has_pinned {
-        tracing::warn!("no space is left to write pinned entries before their old copies go");
+    match sync_pins(core, pins) {
+        Ok(()) => true,
+        Err(error) => {
+            core.counts.errors.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(%error, "pinned entries cannot be made durable, and their old copies stay");
+            false
+        }
     }
-    is_starved
+}
+
+/// The writer may be waiting for space, and a store that promises nothing else promises this: so it is done here.
+fn sync_pins(core: &Core, pins: &[Position]) -> io::Result<()> {
+    let durable = core.log.durable();
+    let mut seqs: Vec<u64> = pins.iter().filter(|pin| **pin >= durable).map(|pin| pin.seq).collect();
+    seqs.sort_unstable();
+    seqs.dedup();
+    let table = core.log.files.load();
+    for segment in seqs.iter().filter_map(|seq| table.get(*seq)) {
+        segment.file.sync()?;
+    }
+    if seqs.is_empty() { Ok(()) } else { core.device.sync_folder() }
 }
 
 fn remove(core: &Core, segment: &SegmentFile) -> io::Result<()> {

@@ -18,6 +18,8 @@ pub(super) struct Survey {
     live: Vec<(Item, u8)>,
     /// Expired, or of a namespace cleared since.
     stale: Vec<Item>,
+    /// Hashes of all that were pinned when they were written.
+    pinned: Vec<u64>,
     /// Whether these are all.
     is_complete: bool,
 }
@@ -26,7 +28,8 @@ impl Survey {
     pub(super) fn of(core: &Core, segment: &SegmentFile) -> Survey {
         let seq = segment.seq;
         let (items, is_complete) = items(core, segment);
-        let mut survey = Survey { seq, live: Vec::new(), stale: Vec::new(), is_complete };
+        let pinned = items.iter().filter(|item| item.is_pinned).map(|item| item.hash).collect();
+        let mut survey = Survey { seq, live: Vec::new(), stale: Vec::new(), pinned, is_complete };
         let mut namespace: Option<Arc<NamespaceState>> = None;
         for item in items {
             let Some(entry) = entry_at(core, seq, &item) else { continue };
@@ -53,8 +56,11 @@ impl Survey {
         items
     }
 
-    pub(super) fn has_pinned(&self) -> bool {
-        self.live.iter().any(|(_, heat)| *heat == PINNED)
+    /// Where the pinned entries of the segment have gone: carried, or replaced by other versions.
+    pub(super) fn pins_elsewhere(&self, core: &Core) -> Vec<Position> {
+        let pins = self.pinned.iter().filter_map(|hash| core.index.get(*hash)).filter(|entry| entry.heat == PINNED);
+        let places = pins.map(|entry| entry.place.position(core.log.head_seq()));
+        places.filter(|at| at.seq != self.seq).collect()
     }
 
     pub(super) fn pinned_bytes(&self) -> u64 {
@@ -85,8 +91,8 @@ impl Survey {
         }
         self.stale.iter().for_each(|item| _ = take_out(core, self.seq, item, true));
         if !self.is_complete {
-            let head_seq = core.log.head_seq();
-            let gone = core.index.retain(|_, entry| entry.place.position(head_seq).seq != self.seq);
+            let seq16 = Position { seq: self.seq, offset: 0 }.place().seq16;
+            let gone = core.index.retain(|_, entry| entry.place.seq16 != seq16);
             tracing::warn!(segment = self.seq, entries = gone, "entries went with a segment that could not be read");
         }
     }

@@ -1,3 +1,5 @@
+mod killed;
+
 use crate::simulated::{Fault, Injection, Operation, SimulatedDevice};
 use crate::{Device, Namespace, Options, PutOptions, State, Store};
 use std::sync::Arc;

@@ -128,6 +128,7 @@ impl Core {
         let mut saved_at = swept_at;
         let mut sweep_took = Duration::ZERO;
         loop {
+            self.reclaim.rescue_pins(&self);
             let is_short = self.log.space.is_short();
             let was_made = is_short && self.reclaim.oldest(&self, false);
             let is_open = match (is_short, was_made) {
