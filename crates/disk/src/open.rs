@@ -20,7 +20,6 @@ mod fill;
 mod found;
 mod judge;
 mod mend;
-mod pins;
 #[cfg(test)]
 mod tests;
 
@@ -120,13 +119,11 @@ fn recover(
     let mut fill = Fill::new(index, manifest.namespaces(), latest_ms);
     let mut chain = Chain::default();
     let mut foreign = Vec::new();
-    let durable = pins::known_durable(&**device, store_id, &seqs);
-    read_in_order(&**device, store_id, &seqs, |mut found| {
+    read_in_order(&**device, store_id, &seqs, |found| {
         if found.is_foreign() {
             foreign.push(found.seq);
             return;
         }
-        counts.distrusted_entries += pins::leave_out_damaged(&mut found, store_id, durable);
         fill.saw(found.latest_ms);
         fill.add(found.seq, &found.items);
         chain.push(found);

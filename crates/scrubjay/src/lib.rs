@@ -35,6 +35,7 @@
 //! | [`Cache`] | programs on tokio: every tier, loading, tags |
 //! | [`BlockingCache`] | the same without a runtime, beside it or instead of it |
 //! | [`MemoryCache`] | the memory tier alone, synchronous, for any type |
+//! | [`VectorStore`] | embeddings by namespace and key, on disk |
 //! | [`ExistenceFilter`] | "certainly not here" before whatever is slow to ask |
 //!
 //! # The way of a lookup
@@ -140,6 +141,7 @@ mod stats;
 mod stored;
 mod tags;
 mod threads;
+mod vectors;
 mod weigh;
 
 pub use crate::metrics::{PROMETHEUS_CONTENT_TYPE, prometheus_text};
@@ -156,6 +158,7 @@ pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
 pub use options::{EntryOptions, FailSafe, Loaded};
 pub use stats::{Departures, Drops, LoadTime, Stats, TierStats, Unit};
+pub use vectors::{NewVector, Vector, VectorNamespace, VectorOptions, VectorStats, VectorStore, Vectors};
 
 /// The programs in README.md compile and run: they are tests of the documentation.
 #[cfg(doctest)]

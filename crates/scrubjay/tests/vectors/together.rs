@@ -1,0 +1,86 @@
+//! Many threads at one store: what they read is what somebody put, and dimensions never mix.
+
+use super::{floats, fresh};
+use scrubjay::{Vector, VectorStore};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+/// Every float but the first is the first and a half.
+fn assert_whole(vector: &Vector) {
+    let [first, others @ ..] = vector.floats() else { panic!("no floats") };
+    assert!(others.iter().all(|float| *float == *first + 0.5), "{:?}", vector.floats());
+}
+
+#[test]
+fn readers_see_whole_vectors_while_writers_replace_and_remove_them() {
+    let store = fresh();
+    let is_over = AtomicBool::new(false);
+    let write = |store: &VectorStore, from: u16| {
+        for round in 0..300_u16 {
+            let key = (round % 10).to_string();
+            store.put("m@1", &key, &floats(from + round, 64)).unwrap();
+            if round % 7 == 0 {
+                store.delete_batch("m@1", &[key]).unwrap();
+            }
+        }
+    };
+    let keys: Vec<String> = (0..10).map(|key| key.to_string()).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| write(&store, 0));
+        scope.spawn(|| write(&store, 10_000));
+        for _ in 0..2 {
+            scope.spawn(|| {
+                let mut seen = 0;
+                while !is_over.load(Ordering::Relaxed) || seen == 0 {
+                    for vector in store.get_batch("m@1", &keys).unwrap().iter().flatten() {
+                        assert_whole(vector);
+                        seen += 1;
+                    }
+                    store.get_all("m@1").for_each(|found| assert_whole(&found.unwrap().1));
+                }
+            });
+        }
+        scope.spawn(|| {
+            while store.stats().puts < 600 {
+                thread::yield_now();
+            }
+            is_over.store(true, Ordering::Relaxed);
+        });
+    });
+    assert_eq!(store.stats().undecodable, 0);
+}
+
+#[test]
+fn puts_of_different_dimensions_and_clears_never_mix() {
+    let store = fresh();
+    let accepted: usize = thread::scope(|scope| {
+        let writers: Vec<_> = [4_usize, 5, 6]
+            .into_iter()
+            .map(|dimensions| {
+                let store = store.clone();
+                scope.spawn(move || {
+                    let mut accepted = 0;
+                    for round in 0..400_u16 {
+                        let put = store.put("m@1", format!("{dimensions}:{round}"), &floats(round, dimensions));
+                        accepted += usize::from(put.is_ok_and(|is_stored| is_stored));
+                        if round % 20 == 19 {
+                            store.clear_namespace("m@1").unwrap();
+                        }
+                        // Whatever is there is of one kind, unless a clear came between.
+                        if let Some(vector) = store.get("m@1", format!("{dimensions}:{round}")).unwrap() {
+                            assert_eq!(vector.dimensions(), dimensions);
+                        }
+                    }
+                    accepted
+                })
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
+    });
+    assert!(accepted >= 400, "{accepted}");
+    let fixed = store.dimensions("m@1");
+    for found in store.get_all("m@1") {
+        assert_eq!(Some(found.unwrap().1.dimensions()), fixed);
+    }
+    assert_eq!(store.stats().undecodable, 0);
+}
