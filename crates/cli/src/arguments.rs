@@ -15,6 +15,8 @@ pub(crate) enum Order {
     Print(String),
     /// Run a server.
     Serve(Sources),
+    /// Look at a disk store.
+    Disk(DiskTool),
 }
 
 /// A Redis-compatible, multi-threaded data store.
@@ -29,7 +31,49 @@ struct CommandLine {
 enum Tool {
     /// Runs the server.
     Serve(Serve),
+    /// Looks at the folder of a disk tier while nothing has it open.
+    #[command(after_help = DISK_HELP, disable_help_subcommand = true, arg_required_else_help = true)]
+    Disk {
+        #[command(subcommand)]
+        tool: DiskTool,
+    },
 }
+
+/// What is to be done with a disk store.
+#[derive(Subcommand, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum DiskTool {
+    /// Says what a store holds: segments with live and dead bytes, namespaces, heat. Writes nothing.
+    #[command(after_help = DISK_HELP)]
+    Inspect {
+        /// The store's folder.
+        dir: PathBuf,
+        /// Says it in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Reads every checksum, and names what is damaged. Writes nothing.
+    #[command(after_help = DISK_HELP)]
+    Verify {
+        /// The store's folder.
+        dir: PathBuf,
+        /// Says it in JSON, without a progress bar.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes what is live anew and drops the rest, so that dead bytes take no space. Takes as much time as copying what is live.
+    #[command(after_help = DISK_HELP)]
+    Compact {
+        /// The store's folder.
+        dir: PathBuf,
+    },
+}
+
+const DISK_HELP: &str = "\
+Exit status:
+  0  done, and nothing is damaged
+  1  verify found damage
+  2  it could not be done: no such folder, no store in it, open elsewhere, a newer format, a device that fails
+";
 
 #[derive(Args, Debug)]
 #[command(override_usage = "scrubjay serve [FILE] [--SETTING VALUE ...]")]
@@ -70,6 +114,7 @@ pub(crate) fn read(
             help.map_or_else(|error| print_or_fail(&error), |_| Err(anyhow!("there is no help")))
         }
         Tool::Serve(Serve { words }) => Ok(Order::Serve(sources(words, environment)?)),
+        Tool::Disk { tool } => Ok(Order::Disk(tool)),
     }
 }
 

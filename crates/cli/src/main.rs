@@ -1,8 +1,10 @@
 //! The one binary: `scrubjay serve`, and the tools.
 //!
-//! An error is one line on standard error and status 1.
+//! An error is one line on standard error and status 1; of `scrubjay disk` it is status 2, since 1 says there that a store
+//! is damaged.
 
 mod arguments;
+mod disk;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -12,17 +14,16 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let outcome = match arguments::read(std::env::args_os().skip(1), std::env::vars_os()) {
-        Ok(Order::Print(text)) => print(&text),
-        Ok(Order::Serve(sources)) => serve::run(&sources),
+        Ok(Order::Print(text)) => print(&text).map(|()| ExitCode::SUCCESS),
+        Ok(Order::Serve(sources)) => serve::run(&sources).map(|()| ExitCode::SUCCESS),
+        Ok(Order::Disk(tool)) => disk::run(&tool),
         Err(error) => Err(error),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("scrubjay: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("scrubjay: {error:#}");
+        let is_disk = std::env::args_os().nth(1).is_some_and(|tool| tool == "disk");
+        ExitCode::from(if is_disk { 2 } else { 1 })
+    })
 }
 
 /// Prints, and takes it calmly when the reader left early (`scrubjay --help | head`).

@@ -1,6 +1,6 @@
 //! The command line: what is asked for, what is said about it.
 
-use crate::arguments::{self, Order};
+use crate::arguments::{self, DiskTool, Order};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -66,4 +66,23 @@ fn mistakes_are_one_line() {
 fn text_is_wrapped_between_words() {
     assert_eq!(arguments::wrapped("one two three", 9, "  "), "  one two\n  three\n");
     assert_eq!(arguments::wrapped("unbreakable", 4, ""), "unbreakable\n");
+}
+
+#[test]
+fn disk_takes_a_tool_and_a_folder() {
+    let cases = [
+        ("disk inspect a", DiskTool::Inspect { dir: "a".into(), json: false }),
+        ("disk inspect --json a", DiskTool::Inspect { dir: "a".into(), json: true }),
+        ("disk verify a --json", DiskTool::Verify { dir: "a".into(), json: true }),
+        ("disk compact a/b", DiskTool::Compact { dir: "a/b".into() }),
+    ];
+    for (line, tool) in cases {
+        assert!(matches!(read(line), Ok(Order::Disk(found)) if found == tool), "{line}");
+    }
+    for line in ["disk", "disk --help", "disk verify --help"] {
+        assert!(printed(line).contains("1  verify found damage"), "{line}");
+    }
+    for line in ["disk verify", "disk compact a b", "disk inspct a"] {
+        assert!(!read(line).unwrap_err().to_string().contains('\n'), "{line}");
+    }
 }

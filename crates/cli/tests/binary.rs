@@ -60,3 +60,19 @@ fn a_server_says_where_it_is_serves_and_stops_on_sigterm() {
     assert!(server.wait().unwrap().success());
     assert!(data.join("dump.rdb").exists() && !pidfile.exists());
 }
+
+#[test]
+fn what_a_disk_tool_cannot_do_ends_with_status_2_and_one_line() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["disk", "inspect", "/nowhere"], "scrubjay: /nowhere: there is no such folder\n"),
+        (&["disk", "verify", "/proc/self/status", "--json"], "scrubjay: /proc/self/status: is no folder\n"),
+        (&["disk", "compact"], "scrubjay: the following required arguments were not provided"),
+    ];
+    for (arguments, start) in cases {
+        let Output { status, stdout, stderr } = scrubjay(arguments).output().unwrap();
+        let said = text(&stderr);
+        assert_eq!(status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.starts_with(start) && said.lines().count() == 1, "{arguments:?}: {said}");
+        assert_eq!(text(&stdout), "", "{arguments:?}");
+    }
+}

@@ -1,5 +1,5 @@
 //! Looking at a store without opening it: what it holds ([`inspect`]), and whether every byte is what was written
-//! ([`verify`]).
+//! ([`verify()`]).
 //!
 //! Nothing is written but the lock file, which keeps the store from being opened meanwhile. What an opening would make of the
 //! folder is told as it would make it: the same code reads the segments, fills an index and judges gaps.
@@ -34,6 +34,8 @@ pub struct Report {
     pub store_id: u64,
     /// When it was made, in Unix milliseconds.
     pub created_ms: u64,
+    /// How long its segments are at most, as it was made.
+    pub segment_len: u64,
     /// Its segments, oldest first.
     pub segments: Vec<SegmentReport>,
     /// Its namespaces by name.
@@ -122,7 +124,8 @@ impl Report {
 /// Says what the store in a folder holds. Reads all footers, as opening does, and writes nothing.
 ///
 /// # Errors
-/// `Unavailable` if there is no such folder or it cannot be read, `Corrupt` if there is no store in it, `InUse`, `Newer`.
+/// `Invalid` if there is no such folder, `Corrupt` if there is no store in it, `InUse`, `Newer`, `Unavailable` if the device
+/// fails.
 pub fn inspect(path: impl AsRef<Path>) -> Result<Report, Error> {
     let path = path.as_ref();
     inspect_on(&folder(path)?).map_err(|error| error.at(path))
@@ -155,6 +158,7 @@ pub fn inspect_on(device: &dyn Device) -> Result<Report, Error> {
     let mut report = Report {
         store_id: contents.identity.store_id,
         created_ms: contents.identity.created_ms,
+        segment_len: contents.identity.segment_len,
         file_bytes: files.iter().filter(|(name, _)| is_ours(name)).map(|(_, len)| len).sum(),
         distrusted_entries: fill.unknown(),
         torn_bytes: chain.torn_bytes() + contents.torn_bytes,
@@ -229,6 +233,7 @@ fn folder(path: &Path) -> Result<FileDevice, Error> {
         io::ErrorKind::NotFound => {
             Error::new(ErrorKind::Invalid, format!("{}: there is no such folder", path.display()))
         }
+        io::ErrorKind::NotADirectory => Error::new(ErrorKind::Invalid, error.to_string()),
         _ => Error::device("the folder", error).at(path),
     })
 }
