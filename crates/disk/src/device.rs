@@ -23,6 +23,8 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the device says.
     fn lock(&self) -> io::Result<()>;
+    /// Lets the folder go, if it was taken.
+    fn unlock(&self);
     /// Names and lengths of all files.
     ///
     /// # Errors

@@ -142,6 +142,8 @@ struct Head {
     /// The latest time that was seen, for the segment's footer.
     latest_ms: u64,
     is_closing: bool,
+    /// A segment is open for records: always, until the log closes and the writer has ended the last one.
+    has_segment: bool,
     /// The writer has ended.
     is_over: bool,
     spare: Vec<AlignedBuffer>,
@@ -211,6 +213,7 @@ impl Log {
             is_moving: false,
             latest_ms,
             is_closing: false,
+            has_segment: true,
             is_over: false,
             spare: Vec::new(),
         };
@@ -252,7 +255,8 @@ impl Log {
     pub(crate) fn append(&self, mut record: Signed<'_>, source: Source) -> Result<Position, NotAppended> {
         let len = record.len() as u64;
         let mut head = self.head.lock();
-        if head.is_closing {
+        // What must be moved is moved as long as somebody is there to write it.
+        if head.is_over || head.is_closing && source != Source::Moved {
             return Err(NotAppended::Closed);
         }
         let is_full = head.queued_bytes + len > self.settings.queue_bytes && head.queued_bytes > RECORDS_START;
@@ -287,6 +291,12 @@ impl Log {
     /// Where the next record will stand, and nothing before this call's begin.
     pub(crate) fn next(&self) -> Position {
         self.head.lock().next
+    }
+
+    /// An earlier process said so of what it wrote.
+    pub(crate) fn was_durable(&self, durable: Position) {
+        let mut head = self.head.lock();
+        head.durable = head.durable.max(durable);
     }
 
     /// The segment of the newest record.
@@ -350,6 +360,9 @@ impl Head {
     fn append(&mut self, settings: &LogSettings, record: &mut Signed<'_>) -> (Position, bool) {
         let len = record.len() as u64;
         let mut is_sealed = false;
+        if !self.has_segment {
+            self.begin_segment(settings, self.next.seq + 1, self.next.offset);
+        }
         if self.next.offset + len + Footer::room(self.items.len() + 1, settings.alignment) > settings.segment_len {
             self.end_segment(settings);
             is_sealed = true;
@@ -396,6 +409,7 @@ impl Head {
         let (records_end, latest_ms, durable) = (self.next.offset, self.latest_ms, self.durable);
         let end = SegmentEnd { items, records_end, latest_ms, durable };
         let mut sealed = std::mem::take(&mut self.active);
+        self.has_segment = false;
         sealed.end = Some(end);
         self.queue.push_back(Arc::new(sealed));
     }
@@ -405,6 +419,7 @@ impl Head {
         let (store_id, created_ms) = (settings.store_id, self.latest_ms);
         let header = SegmentHeader { store_id, seq, created_ms, synced: self.durable, previous_end };
         self.marked = self.durable;
+        self.has_segment = true;
         let mut bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_CAPACITY));
         bytes.extend_from_slice(&header.encode());
         self.queued_bytes += RECORDS_START;

@@ -276,6 +276,9 @@ impl Manifest {
         known.cleared = known.cleared.max(position);
         let known = known.clone();
         self.append(id, &known);
+        // Of two changes that are not durable a power failure may keep the second alone. That looks like damage, and costs
+        // far more than this sync.
+        self.sync_written()?;
         if self.is_mostly_superseded()
             && let Err(error) = self.rewrite()
         {
@@ -291,16 +294,22 @@ impl Manifest {
     /// `Unavailable` if the device fails. Then nobody knows what it has kept, and all of it is written again.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         self.write()?;
+        self.sync_written()?;
+        if !self.is_named {
+            self.device.sync_folder().map_err(|error| Error::device("the folder cannot be synced", error))?;
+            self.is_named = true;
+        }
+        Ok(())
+    }
+
+    /// Makes durable what is in the file.
+    fn sync_written(&mut self) -> Result<(), Error> {
         if self.synced < self.written {
             self.file.sync().map_err(|error| {
                 self.written = self.synced;
                 Error::device("the manifest cannot be synced", error)
             })?;
             self.synced = self.written;
-        }
-        if !self.is_named {
-            self.device.sync_folder().map_err(|error| Error::device("the folder cannot be synced", error))?;
-            self.is_named = true;
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Er
     let mut manifest = Manifest::open(Arc::clone(&device), new)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let index = Index::new(Index::shards_for(threads, options.capacity));
-    let Recovered { files, used, resumed, latest_ms, counts } = recover(&device, &options, &mut manifest, &index)?;
+    let Recovered { files, used, resumed, durable, latest_ms, counts } =
+        recover(&device, &options, &mut manifest, &index)?;
     let StoreIdentity { store_id, hash_seed, .. } = manifest.identity();
     heat::load(&*device, store_id, &index);
     let settings = LogSettings {
@@ -64,17 +65,9 @@ pub(crate) fn open(device: Arc<dyn Device>, options: Options) -> Result<Core, Er
     };
     // What the other files may come to is taken from the bound once and for all.
     let space = Space::new(options.capacity, used, settings.segment_len);
-    Ok(Core::new(Parts {
-        index,
-        log: Log::new(settings, resumed, Files::new(files), space, latest_ms),
-        manifest,
-        opened: counts,
-        store_id,
-        hash_seed,
-        latest_ms,
-        device,
-        options,
-    }))
+    let log = Log::new(settings, resumed, Files::new(files), space, latest_ms);
+    log.was_durable(durable);
+    Ok(Core::new(Parts { index, log, manifest, opened: counts, store_id, hash_seed, latest_ms, device, options }))
 }
 
 /// Takes the folder for this process.
@@ -90,6 +83,8 @@ struct Recovered {
     files: Vec<Arc<SegmentFile>>,
     used: u64,
     resumed: Resumed,
+    /// What stands before was made durable by an earlier process.
+    durable: Position,
     latest_ms: u64,
     counts: OpenCounts,
 }
@@ -146,8 +141,9 @@ fn recover(
     let room = options.capacity.saturating_sub(store::aside(options.capacity, manifest.len_max()));
     let resumed = resume(&mender, options, room, &mut chain, next_min)?;
     mender.seal_all(&mut chain, resumed.next)?;
+    let durable = chain.synced();
     let (files, used) = chain.into_files();
-    Ok(Recovered { files, used, resumed, latest_ms, counts })
+    Ok(Recovered { files, used, resumed, durable, latest_ms, counts })
 }
 
 /// The least position that the log may go on at: records before a clear would not count, and where a mark says that something

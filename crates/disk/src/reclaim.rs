@@ -64,6 +64,7 @@ use crate::segment;
 use crate::store::Core;
 use allowance::Allowance;
 use parking_lot::{Mutex, MutexGuard};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
@@ -140,7 +141,7 @@ impl Reclaim {
         let carried = self.carry(core, &oldest, &chosen);
         turn.note_carried(oldest.seq, carried.bytes);
         let is_owed = carried.is_closed || turn.owes(oldest.seq);
-        if !is_settled(core, is_owed, &survey.pins_elsewhere(core)) {
+        if !is_settled(core, oldest.seq, is_owed, &survey.pins_elsewhere(core)) {
             return false;
         }
         if let Err(error) = remove(core, &oldest) {
@@ -232,18 +233,20 @@ fn droppable(core: &Core, ahead: u64) -> Option<Arc<SegmentFile>> {
     table.get(seq).filter(|segment| segment.seq < written.seq).cloned()
 }
 
-/// Sees to it that what was carried is on the device, and pinned entries durable. `false` if the old copies must stay.
-fn is_settled(core: &Core, is_owed: bool, pins: &[Position]) -> bool {
+/// Sees to it that what was carried out of a segment is on the device, durable if it was that before, and pinned entries durable.
+/// `false` if the old copies must stay.
+fn is_settled(core: &Core, seq: u64, is_owed: bool, pins: &[Position]) -> bool {
     let written = core.log.written();
     let is_pin_owed = pins.iter().any(|pin| *pin >= written);
     if is_owed || is_pin_owed {
-        let is_starved = || core.log.space.is_starved();
-        let flushed = core.log.flush_unless(core.options.sync != Sync::None, core.options.stall_after, is_starved);
-        if flushed.is_err() && !is_starved() {
-            return false;
-        }
-        if flushed.is_err() && is_pin_owed {
-            tracing::warn!("no space is left to write pinned entries before their old copies go");
+        let is_synced = core.options.sync != Sync::None || core.log.durable().seq >= seq;
+        match flush(core, is_synced) {
+            Flushed::Done => {}
+            Flushed::Failed => return false,
+            Flushed::Starved if is_pin_owed => {
+                tracing::warn!("no space is left to write pinned entries before their old copies go");
+            }
+            Flushed::Starved => {}
         }
     }
     match sync_pins(core, pins) {
@@ -252,6 +255,34 @@ fn is_settled(core: &Core, is_owed: bool, pins: &[Position]) -> bool {
             core.counts.errors.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(%error, "pinned entries cannot be made durable, and their old copies stay");
             false
+        }
+    }
+}
+
+/// How waiting for the writer ended.
+enum Flushed {
+    Done,
+    Failed,
+    /// The writer waits for space, and so for who waits for it.
+    Starved,
+}
+
+fn flush(core: &Core, is_synced: bool) -> Flushed {
+    loop {
+        let was_starved = Cell::new(false);
+        let is_vain = || {
+            was_starved.set(core.log.space.is_starved());
+            was_starved.get()
+        };
+        if core.log.flush_unless(is_synced, core.options.stall_after, is_vain).is_ok() {
+            return Flushed::Done;
+        }
+        if core.log.space.is_starved() {
+            return Flushed::Starved;
+        }
+        // Space that came back meanwhile, as a segment ended: the writer goes on, and is worth waiting for again.
+        if !was_starved.get() {
+            return Flushed::Failed;
         }
     }
 }

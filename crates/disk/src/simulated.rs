@@ -267,6 +267,8 @@ impl Device for SimulatedDevice {
         })
     }
 
+    fn unlock(&self) {}
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         self.run(Operation::List, |state, _| Ok(state.world.list()))
     }

@@ -171,8 +171,8 @@ impl Store {
         self.handle.core.stats()
     }
 
-    /// Writes everything down, ends the threads, and lets the folder go. Handles that are left find the store closed.
-    /// Blocks as long as the device takes; a device that fails is tried a few times.
+    /// Writes everything down (durably, unless the store's `sync` is [`Sync::None`]), ends the threads, and lets the folder
+    /// go. Handles that are left find the store closed. Blocks as long as the device takes; a device that fails is tried a few times.
     ///
     /// # Errors
     /// `Unavailable` if something could not be written: it is lost.

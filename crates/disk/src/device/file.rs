@@ -117,6 +117,11 @@ impl Device for FileDevice {
         }
     }
 
+    fn unlock(&self) {
+        // The lock goes with the file that is closed.
+        *self.lock.lock() = None;
+    }
+
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let failed = |error| at(&self.path, "cannot be listed", &error);
         let mut files = Vec::new();

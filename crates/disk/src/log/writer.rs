@@ -61,6 +61,8 @@ pub(crate) struct Writer {
     flushed_at: Duration,
     synced_at: Duration,
     failures: u32,
+    /// The sync of a store that closes was tried.
+    is_last_synced: bool,
 }
 
 impl Writer {
@@ -87,6 +89,7 @@ impl Writer {
             flushed_at: now,
             synced_at: now,
             failures: 0,
+            is_last_synced: false,
         }
     }
 
@@ -133,6 +136,11 @@ impl Writer {
                     head.finish_segment(&log.settings);
                     continue;
                 }
+                if self.owes_last_sync() {
+                    head.sync_wanted = head.next;
+                    return Task::Sync;
+                }
+                head.is_over = true;
                 return Task::End;
             }
             if now.saturating_sub(self.flushed_at) >= self.flush_interval {
@@ -153,6 +161,12 @@ impl Writer {
             }
             log.work.wait_for(&mut head, self.until_due(now));
         }
+    }
+
+    /// Whether a store that closes is to be made durable; once.
+    fn owes_last_sync(&mut self) -> bool {
+        let is_owed = self.sync != Sync::None && (!self.unsynced.is_empty() || self.is_folder_unsynced);
+        is_owed && !std::mem::replace(&mut self.is_last_synced, true)
     }
 
     fn is_sync_due(&self, now: Duration) -> bool {

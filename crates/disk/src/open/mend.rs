@@ -7,10 +7,15 @@ use super::{Found, tail};
 use crate::device::{Device, DeviceFile};
 use crate::error::Error;
 use crate::place::Position;
+use crate::record::{self, HEADER_LEN};
 use crate::segment::{self, Footer, Identity, RECORDS_START, SegmentHeader};
 use crate::stats::OpenCounts;
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Gaps are filled by pieces of at most so many bytes.
+const PADDING_LEN_MAX: u64 = 1 << 20;
 
 /// Who mends, and what he must know.
 pub(super) struct Mender<'a> {
@@ -98,8 +103,12 @@ impl Mender<'_> {
         if is_changed { sync_folder(self.device) } else { Ok(()) }
     }
 
-    /// Writes the footer that the segment should have had.
+    /// Writes the footer that the segment should have had, and padding over its gaps: the segment may be written to again, and
+    /// when it loses its footer after that, what is judged to be harmless now would look like loss.
     fn seal(&self, found: &mut Found) -> io::Result<()> {
+        for gap in found.scan.iter().flat_map(|scan| &scan.gaps).filter(|gap| gap.start < found.end) {
+            self.fill(found, gap.clone())?;
+        }
         if found.header.is_err() {
             let header = self.header(found.seq);
             found.file.write_at(&header.encode(), 0)?;
@@ -115,6 +124,22 @@ impl Mender<'_> {
         found.len = self.write_footer(&*found.file, &footer)?;
         found.items = Vec::new();
         found.scan = None;
+        Ok(())
+    }
+
+    /// Writes padding over a gap.
+    fn fill(&self, found: &Found, gap: Range<u64>) -> io::Result<()> {
+        let mut offset = gap.start;
+        while offset < gap.end {
+            let rest = gap.end - offset;
+            // None is shorter than a header.
+            let len = if rest < PADDING_LEN_MAX + HEADER_LEN as u64 { rest } else { PADDING_LEN_MAX };
+            let mut padding = Vec::new();
+            record::encode_padding(usize::try_from(len).map_err(io::Error::other)?, &mut padding);
+            record::place(&mut padding, record::mask(self.store_id, Position { seq: found.seq, offset }));
+            found.file.write_at(&padding, offset)?;
+            offset += len;
+        }
         Ok(())
     }
 

@@ -53,12 +53,19 @@ impl Threads {
         let room_maker = self.room_maker.join();
         let heat = heat::save(core);
         core.log.troubles.close();
+        core.device.unlock();
         if writer.is_err() || room_maker.is_err() {
             return Err(Error::new(ErrorKind::Unavailable, "a thread of the store panicked: what waited is lost"));
         }
         if core.log.queued_bytes() > 0 {
             let bytes = core.log.queued_bytes();
             return Err(Error::new(ErrorKind::Unavailable, format!("the device fails: {bytes} bytes are lost")));
+        }
+        if core.log.troubles.is_failing() {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the device fails: what was written last may not be durable",
+            ));
         }
         heat.map_err(|error| Error::device("the heat of entries cannot be written", error))
     }
@@ -185,13 +192,15 @@ impl Core {
         let total = end - first;
         progress(0, total);
         loop {
-            let oldest = self.log.files.load().oldest().map_or(end, |segment| segment.seq);
+            let oldest_now = || self.log.files.load().oldest().map_or(end, |segment| segment.seq);
+            let oldest = oldest_now();
             progress(oldest.min(end).saturating_sub(first), total);
             if oldest >= end {
                 return Ok(());
             }
             self.check_open()?;
-            if !self.reclaim.oldest(self, true) {
+            // The thread that makes room may have come first.
+            if !self.reclaim.oldest(self, true) && oldest_now() == oldest {
                 return Err(Error::new(ErrorKind::Unavailable, "a segment cannot be dropped: see the log"));
             }
         }

@@ -124,8 +124,12 @@ fn a_folder_has_one_owner_at_a_time() {
     let error = other.lock().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
     assert!(error.to_string().contains(folder.path().to_str().unwrap()), "{error}");
-    drop(device);
+    device.unlock();
     other.lock().unwrap();
+    device.unlock();
+    assert!(device.lock().is_err());
+    drop(other);
+    device.lock().unwrap();
 }
 
 #[test]
