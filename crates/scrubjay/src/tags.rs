@@ -11,12 +11,17 @@
 //! starts with the highest stamp ever swept of a tag whose name falls into the same of [`FLOORS`] places. A name that
 //! shares a place with another may so lose an entry that was still good; never the other way.
 //!
+//! A cache with a disk tier outlives its process. It [loads](Stamps::load) what was stamped before, by the places of the
+//! floors, and has a [`Journal`] told of each raise before anybody can be born with the new number: an entry that is found
+//! after a restart never has a number of which the stamps know nothing.
+//!
 //! **Invariant:** for a name there is at most one [`Tag`] that anybody holds, the one in the registry.
 
 use crate::error::Error;
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +32,7 @@ pub(crate) const TAGS_MAX: usize = 64;
 pub(crate) const TAG_BYTES_MAX: usize = 256;
 
 /// Places for the stamps of swept tags. They take 64 KiB, from the first sweep on.
-const FLOORS: usize = 8192;
+pub(crate) const FLOORS: u16 = 8192;
 
 /// Tags below which the registry is not swept.
 const SWEEP_MIN: usize = 1024;
@@ -62,10 +67,32 @@ impl TagSet {
     }
 }
 
+/// What a raise of the sequence is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    /// The whole cache was cleared.
+    Cleared,
+    /// A tag was invalidated whose floor lies at this place.
+    Floor(u16),
+}
+
+/// Told of each raise, and to which number, before the sequence has it. Called by one thread at a time.
+pub(crate) type Journal = Box<dyn Fn(Mark, u64) + Send + Sync>;
+
+/// What was stamped before this process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamped {
+    /// No entry was born with a higher number.
+    pub(crate) sequence: u64,
+    pub(crate) cleared_at: u64,
+    /// One for each place that has one.
+    pub(crate) floors: Vec<(u16, u64)>,
+}
+
 /// The sequence of a cache, its tags, and when all of it was last cleared.
-#[derive(Debug)]
 pub(crate) struct Stamps {
     sequence: AtomicU64,
+    journal: Option<Mutex<Journal>>,
     /// Apart from what is written more often: every hit reads it.
     cleared_at: CachePadded<AtomicU64>,
     registry: Mutex<Registry>,
@@ -81,8 +108,27 @@ struct Registry {
 
 impl Stamps {
     pub(crate) fn new() -> Stamps {
+        Stamps::with(None)
+    }
+
+    /// Stamps whose raises are written down.
+    pub(crate) fn written_down(journal: Journal) -> Stamps {
+        Stamps::with(Some(Mutex::new(journal)))
+    }
+
+    fn with(journal: Option<Mutex<Journal>>) -> Stamps {
         let registry = Registry { tags: HashMap::default(), floors: Vec::new(), sweep_at: SWEEP_MIN };
-        Stamps { sequence: AtomicU64::new(0), cleared_at: CachePadded::default(), registry: Mutex::new(registry) }
+        let (sequence, cleared_at) = (AtomicU64::new(0), CachePadded::default());
+        Stamps { sequence, journal, cleared_at, registry: Mutex::new(registry) }
+    }
+
+    /// Takes over what was stamped before. What is stamped here already stays.
+    pub(crate) fn load(&self, stamped: &Stamped) {
+        let raising = self.journal.as_ref().map(|journal| journal.lock());
+        self.sequence.fetch_max(stamped.sequence, Ordering::AcqRel);
+        self.cleared_at.fetch_max(stamped.cleared_at, Ordering::AcqRel);
+        self.registry.lock().load(&stamped.floors);
+        drop(raising);
     }
 
     /// What an entry is born with whose load or insert begins now.
@@ -108,7 +154,7 @@ impl Stamps {
 
     /// From now on nothing counts that was born before.
     pub(crate) fn clear(&self) {
-        let now = self.raise();
+        let now = self.raise(Mark::Cleared);
         self.cleared_at.fetch_max(now, Ordering::AcqRel);
     }
 
@@ -124,7 +170,7 @@ impl Stamps {
     pub(crate) fn invalidate(&self, name: &str) -> Result<(), Error> {
         check_name(name)?;
         let tag = self.registry.lock().tag(name);
-        let now = self.raise();
+        let now = self.raise(Mark::Floor(place(name)));
         tag.invalidated.fetch_max(now, Ordering::AcqRel);
         Ok(())
     }
@@ -158,8 +204,13 @@ impl Stamps {
         self.registry.lock().tags.len()
     }
 
-    fn raise(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    fn raise(&self, mark: Mark) -> u64 {
+        let Some(journal) = &self.journal else { return self.sequence.fetch_add(1, Ordering::AcqRel) + 1 };
+        let journal = journal.lock();
+        let now = self.sequence.load(Ordering::Acquire) + 1;
+        journal(mark, now);
+        self.sequence.store(now, Ordering::Release);
+        now
     }
 }
 
@@ -184,18 +235,32 @@ impl Registry {
 
     /// The stamp with which a tag of this name starts that is not in the registry.
     fn floor(&self, name: &str) -> u64 {
-        self.floors.get(place(self.tags.hasher(), name)).copied().unwrap_or(0)
+        self.floors.get(usize::from(place(name))).copied().unwrap_or(0)
+    }
+
+    fn load(&mut self, floors: &[(u16, u64)]) {
+        if floors.is_empty() {
+            return;
+        }
+        self.floors.resize(usize::from(FLOORS), 0);
+        for (place, stamp) in floors {
+            if let Some(floor) = self.floors.get_mut(usize::from(*place)) {
+                *floor = (*floor).max(*stamp);
+            }
+        }
+        for (name, tag) in &self.tags {
+            tag.invalidated.fetch_max(self.floors[usize::from(place(name))], Ordering::AcqRel);
+        }
     }
 
     /// Forgets the tags that nobody holds. Nobody gets hold of one meanwhile: the only way is through the registry.
     fn sweep(&mut self) {
-        let hasher = self.tags.hasher().clone();
         let floors = &mut self.floors;
-        floors.resize(FLOORS, 0);
+        floors.resize(usize::from(FLOORS), 0);
         self.tags.retain(|name, tag| {
             let is_held = Arc::strong_count(tag) > 1;
             if !is_held {
-                let floor = &mut floors[place(&hasher, name)];
+                let floor = &mut floors[usize::from(place(name))];
                 *floor = (*floor).max(tag.invalidated.load(Ordering::Acquire));
             }
             is_held
@@ -205,8 +270,18 @@ impl Registry {
     }
 }
 
-fn place(hasher: &ahash::RandomState, name: &str) -> usize {
-    usize::try_from(hasher.hash_one(name) % FLOORS as u64).unwrap_or(0)
+/// Where the floor of a name lies: the same in every process, since it is written down.
+fn place(name: &str) -> u16 {
+    u16::try_from(crc32fast::hash(name.as_bytes()) % u32::from(FLOORS)).unwrap_or(0)
+}
+
+impl fmt::Debug for Stamps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stamps")
+            .field("sequence", &self.sequence)
+            .field("cleared_at", &self.cleared_at)
+            .finish_non_exhaustive()
+    }
 }
 
 fn check_name(name: &str) -> Result<(), Error> {

@@ -37,8 +37,7 @@ impl Anchor {
     /// For entries that never leave the process: their times stay the clock's.
     pub(crate) const PROCESS: Anchor = Anchor { unix_ms_at_zero: 0 };
 
-    /// From one moment read on both clocks: how other processes write the format.
-    #[cfg(test)]
+    /// From one moment read on both clocks.
     pub(crate) fn new(clock_ms: u64, unix_ms: u64) -> Anchor {
         Anchor { unix_ms_at_zero: unix_ms.saturating_sub(clock_ms) }
     }
@@ -52,6 +51,11 @@ impl Anchor {
     /// past; what lies beyond its end becomes its last.
     pub(crate) fn to_clock(self, times: Times) -> Times {
         self.each(times, |ms| ms.saturating_sub(self.unix_ms_at_zero).clamp(1, CLOCK_MS_MAX))
+    }
+
+    /// A time of the clock as Unix time.
+    pub(crate) fn unix_ms(self, clock_ms: u64) -> u64 {
+        clock_ms.saturating_add(self.unix_ms_at_zero)
     }
 
     fn each(self, times: Times, convert: impl Fn(u64) -> u64) -> Times {

@@ -75,3 +75,48 @@ fn a_swept_tag_does_not_bring_back_what_a_load_began_before_its_invalidation() {
     assert!(!stamps.is_valid(began, Some(&tags(&stamps, &["role"]))));
     assert!(stamps.is_valid(stamps.born(), Some(&tags(&stamps, &["role"]))));
 }
+
+#[test]
+fn what_was_stamped_before_a_restart_counts_after_it() {
+    let stamps = Stamps::new();
+    stamps.load(&Stamped { sequence: 100, cleared_at: 40, floors: vec![(place("a"), 70)] });
+    assert_eq!(stamps.born(), 100);
+    assert!(!stamps.is_valid(39, None) && stamps.is_valid(40, None));
+    assert!(!stamps.is_valid_named(69, ["a"].into_iter()) && stamps.is_valid_named(70, ["a"].into_iter()));
+    assert!(!stamps.is_valid(69, Some(&tags(&stamps, &["a"]))) && stamps.is_valid(69, Some(&tags(&stamps, &["b"]))));
+    stamps.invalidate("b").unwrap();
+    assert!(!stamps.is_valid_named(100, ["b"].into_iter()) && stamps.is_valid_named(100, ["a"].into_iter()));
+}
+
+#[test]
+fn what_is_loaded_late_reaches_tags_that_are_held_and_takes_nothing_back() {
+    let stamps = Stamps::new();
+    let held = tags(&stamps, &["a", "b"]);
+    stamps.invalidate("b").unwrap();
+    stamps.load(&Stamped { sequence: 9, cleared_at: 0, floors: vec![(place("a"), 5)] });
+    assert!(!stamps.is_valid(4, Some(&held)) && stamps.is_valid(5, Some(&held)));
+    assert!(!stamps.is_valid(0, Some(&tags(&stamps, &["b"]))));
+}
+
+#[test]
+fn a_raise_is_written_down_before_anybody_is_born_with_it() {
+    let written = Arc::new(Mutex::new(Vec::new()));
+    let (journal, seen) = (Arc::clone(&written), Arc::new(AtomicU64::new(0)));
+    let at_the_time = Arc::clone(&seen);
+    let stamps = Stamps::written_down(Box::new(move |mark, to| {
+        assert!(at_the_time.load(Ordering::Acquire) < to);
+        journal.lock().push((mark, to));
+    }));
+    stamps.load(&Stamped { sequence: 10, ..Stamped::default() });
+    seen.store(stamps.born(), Ordering::Release);
+    stamps.clear();
+    seen.store(stamps.born(), Ordering::Release);
+    stamps.invalidate("a").unwrap();
+    assert_eq!(*written.lock(), [(Mark::Cleared, 11), (Mark::Floor(place("a")), 12)]);
+    assert_eq!(stamps.born(), 12);
+}
+
+#[test]
+fn places_are_those_that_were_written_down() {
+    assert_eq!([place("a"), place("team:7"), place("")], [7747, 1322, 0]);
+}
