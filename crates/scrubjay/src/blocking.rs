@@ -7,7 +7,7 @@
 mod runtime;
 mod wait;
 
-use crate::cache::{Cache, CacheBuilder, Keys};
+use crate::cache::{Cache, CacheBuilder, Keys, WarmUp};
 use crate::error::{BoxError, Error};
 use crate::health::Health;
 use crate::key::Key;
@@ -70,7 +70,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// Those of [`build`](CacheBuilder::build); `Unavailable` if the system gives no thread.
     pub fn build_blocking(self) -> Result<BlockingCache<K, V>, Error> {
         let builder = if self.has_runtime() { self } else { self.runtime(runtime::of_process()?) };
-        let cache = now_or_wait(builder.build())??;
+        let cache = now_or_park(builder.build())?;
         Ok(BlockingCache { cache })
     }
 }
@@ -209,6 +209,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// Those of [`Cache::resize`].
     pub fn resize(&self, capacity: u64) -> Result<(), Error> {
         now_or_park(self.cache.resize(capacity))
+    }
+
+    /// Hands what the disk tier was given to the operating system: [`Cache::flush`].
+    ///
+    /// # Errors
+    /// Those of [`Cache::flush`].
+    pub fn flush(&self) -> Result<(), Error> {
+        now_or_park(self.cache.flush())
+    }
+
+    /// How far the filling of memory from the disk tier is: [`Cache::warm_up`].
+    pub fn warm_up(&self) -> WarmUp {
+        self.cache.warm_up()
     }
 
     /// What has happened so far, and what the tiers hold: [`Cache::stats`].

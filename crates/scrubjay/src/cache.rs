@@ -1,8 +1,10 @@
 //! The front door: one cache over all its tiers.
 //!
 //! [`Cache`] is a handle; what it is a handle of is [`Shared`]. `builder.rs` makes it, `read.rs` shows the way of a lookup
-//! through the tiers, `write.rs` the way of an entry into them and out, `many.rs` and `keys.rs` what concerns several keys or
-//! all, `load.rs` and `refresh.rs` what a loader has to do with it, `maintain.rs` what happens with nobody calling.
+//! through the tiers, `beneath.rs` and `on_disk.rs` what is found below memory, `write.rs` the way of an entry into the tiers,
+//! `demote.rs` the way down from one to the next, `many.rs` and `keys.rs` what concerns several keys or all, `load.rs` and
+//! `refresh.rs` what a loader has to do with it, `maintain.rs` what happens with nobody calling, `tend.rs`
+//! what is done behind for the disk, `write_down.rs` and `warm.rs` how what is in memory comes back after a restart.
 //!
 //! **Invariants**
 //! - Whatever changes a key in a tier holds the key's stripe of `leases`, and raises the stripe's epoch before it lets go.
@@ -14,6 +16,7 @@
 use crate::clock::Clock;
 use crate::codec::Codec;
 use crate::compressed::CompressedTier;
+use crate::disk::DiskTier;
 use crate::error::Error;
 use crate::flight::{Answer, Leases};
 use crate::health::HealthBook;
@@ -29,22 +32,29 @@ use tasks::Tasks;
 use times::Jitter;
 use write::{Listener, Partitions, Weigher};
 
+mod beneath;
 mod builder;
+mod demote;
 mod keys;
 mod load;
 mod load_many;
 mod maintain;
 mod many;
+mod on_disk;
 mod read;
 mod refresh;
 mod settings;
 mod tasks;
+mod tend;
 mod times;
+mod warm;
 mod write;
+mod write_down;
 
 pub use builder::CacheBuilder;
 pub use keys::Keys;
 pub(crate) use read::{Found, Stale, Start};
+pub use warm::{WarmUp, WarmUpState};
 pub(crate) use write::Left;
 
 /// What a caller with a loader gets: `Ok(None)` is a key without a value.
@@ -96,6 +106,7 @@ pub(crate) struct Shared<K, V> {
     pub(crate) settings: Settings,
     pub(crate) memory: Tier<K, Stored<V>>,
     pub(crate) compressed: Option<Compressing<V>>,
+    pub(crate) disk: Option<OnDisk<V>>,
     pub(crate) leases: Leases<K, Answer<V>>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) stamps: Stamps,
@@ -108,13 +119,22 @@ pub(crate) struct Shared<K, V> {
     counts_bytes: bool,
     capacity_min: u64,
     jitter: Jitter,
-    /// How many calls look through whole tiers just now. While it is not zero, no entry moves between tiers.
+    warming: warm::Warming,
+    /// How many calls look through the tiers in memory just now. While it is not zero, no entry moves between tiers.
     moves_held: AtomicUsize,
+    /// How many look through the folder. While it is not zero, nothing goes up from there.
+    rises_held: AtomicUsize,
 }
 
 /// The compressed tier, and how values become its bytes.
 pub(crate) struct Compressing<V> {
     pub(crate) tier: CompressedTier,
+    pub(crate) codec: Box<dyn Codec<V>>,
+}
+
+/// The disk tier, and how values become its bytes.
+pub(crate) struct OnDisk<V> {
+    pub(crate) tier: Arc<DiskTier>,
     pub(crate) codec: Box<dyn Codec<V>>,
 }
 

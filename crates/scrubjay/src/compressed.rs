@@ -16,7 +16,7 @@ mod tests;
 use crate::entry::{CLOCK_MS_MAX, Compression, Packing};
 use crate::error::Error;
 
-pub(crate) use store::{CompressedTier, TierSetup};
+pub(crate) use store::{CompressedTier, Left, TierSetup};
 
 const _: () = assert!(CLOCK_MS_MAX == crate::clock::TIME_MS_MAX);
 

@@ -1,4 +1,5 @@
-//! A tiered cache: typed objects in memory, compressed bytes behind them, and one `get_or_load`.
+//! A tiered cache: typed objects in memory, compressed bytes behind them, a folder on disk that survives restarts, and one
+//! `get_or_load`.
 //!
 //! ```
 //! use scrubjay::{Cache, Compressed, Memory};
@@ -53,6 +54,10 @@
 //!   compressed    encoded values, LZ4 or zstd: a hit goes up into memory,
 //!        |        what memory evicts comes down
 //!        v
+//!   disk          a folder: a hit goes up and stays, what the tiers above
+//!        |        have no room for comes down, and all is there again
+//!        |        after a restart
+//!        v
 //!   loader        the source of truth: fills memory, unless the key was
 //!                 removed, written or cleared since it began
 //! ```
@@ -63,7 +68,9 @@
 //!   any time: the cache makes room as it sees fit.
 //! - **An invalidation wins** against every load that began before it: by [`remove`](Cache::remove), [`insert`](Cache::insert),
 //!   [tag](Cache::remove_by_tag), [prefix](Cache::remove_by_prefix) or [`clear`](Cache::clear). The load's result goes to who
-//!   asked before, and is not stored.
+//!   asked before, and is not stored. On disk it wins over a restart, too, [as far as you ask](Durability).
+//! - **A device that fails fails no read.** What cannot be read in time is a miss, [`health`](Cache::health) says so, and no thread of
+//!   a runtime waits for a device.
 //! - **Nobody hangs.** A caller that is cancelled takes nothing from the others, a loader that panics is an error for those who
 //!   wait, a runtime that shuts down is one, too.
 //! - **Memory is bounded**, in bytes if you like, and nothing is dropped in silence: every [departure](Departures) and every
@@ -97,6 +104,10 @@
 //! | a load | a task of the runtime, and an entry in a table while it runs |
 //! | [`remove_by_tag`](Cache::remove_by_tag), [`clear`](Cache::clear) | the same whatever the number of entries; memory comes back later |
 //! | [`remove_by_prefix`](Cache::remove_by_prefix), [`keys`](Cache::keys) | a walk through all entries |
+//! | a hit on disk, in the system's page cache | some microseconds, and no other thread |
+//! | a hit on the device | a blocking thread of the runtime, for as long as the device takes |
+//! | a miss on disk | 0.1 us: the index knows every key |
+//! | a [`remove`](Cache::remove) of what lies on disk | a write to the system before it returns, unless [`Disk::removals`] says otherwise |
 //! | an entry of [`Memory::bytes`] | a walk through the value by serde, once, to estimate its bytes |
 //!
 //! A hit clones the value: hold large ones in an `Arc`. There are no cargo features to choose: everything is in.
@@ -125,6 +136,7 @@ mod cache;
 mod clock;
 mod codec;
 mod compressed;
+mod disk;
 mod entry;
 mod error;
 mod filter;
@@ -146,10 +158,11 @@ mod weigh;
 
 pub use crate::metrics::{PROMETHEUS_CONTENT_TYPE, prometheus_text};
 pub use blocking::BlockingCache;
-pub use cache::{Cache, CacheBuilder, Keys};
+pub use cache::{Cache, CacheBuilder, Keys, WarmUp, WarmUpState};
 pub use clock::Clock;
 pub use codec::{Codec, Floats, Json, Postcard, Raw};
 pub use compressed::Compressed;
+pub use disk::{Admission, Disk, Durability};
 pub use error::{BoxError, Error, ErrorKind};
 pub use filter::{ExistenceFilter, FilterStats};
 pub use health::{Health, TierHealth, TierState};
@@ -157,7 +170,7 @@ pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
 pub use options::{EntryOptions, FailSafe, Loaded};
-pub use stats::{Departures, Drops, LoadTime, Stats, TierStats, Unit};
+pub use stats::{Departures, DiskStats, Drops, LoadTime, Stats, TierStats, Unit};
 pub use vectors::{NewVector, Vector, VectorNamespace, VectorOptions, VectorStats, VectorStore, Vectors};
 
 /// The programs in README.md compile and run: they are tests of the documentation.

@@ -20,7 +20,7 @@ mod tier;
 mod wheel;
 
 pub use departed::Reason;
-pub(crate) use departed::{Departed, Leaver};
+pub(crate) use departed::{Departed, Leaver, Resident};
 pub(crate) use epochs::Epochs;
 pub(crate) use tier::{NewEntry, Tier, TierOptions};
 

@@ -220,7 +220,7 @@ where
             Budget::Bytes(_) => Unit::Bytes,
             Budget::Entries(_) => Unit::Entries,
         };
-        self.shared.counters.read(Level::of(&self.shared.tier, unit), None)
+        self.shared.counters.read(Level::of(&self.shared.tier, unit), None, None)
     }
 }
 

@@ -13,9 +13,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+mod disk;
 mod load_times;
 mod read;
 
+pub use disk::DiskStats;
 pub use load_times::LoadTime;
 use load_times::LoadTimes;
 pub use read::{Departures, Drops, Stats, TierStats, Unit};
@@ -32,6 +34,7 @@ const SHARED_COUNT: usize = 4;
 pub(crate) enum Place {
     Memory,
     Compressed,
+    Disk,
 }
 
 /// What may happen so often that it is counted per thread.
@@ -49,6 +52,10 @@ pub(crate) enum Frequent {
     CompressedHit,
     CompressedMiss,
     CompressedStaleHit,
+    /// The lookup went below the tiers in memory, and was answered there.
+    DiskHit,
+    DiskMiss,
+    DiskStaleHit,
     /// A hit (counted there too) on a remembered absence.
     NegativeHit,
 }
@@ -109,6 +116,7 @@ pub(crate) struct Counters {
     rare: CachePadded<[AtomicU64; RARE_COUNT]>,
     memory_dropped: [AtomicU64; DROPPED_COUNT],
     compressed_dropped: [AtomicU64; DROPPED_COUNT],
+    disk_dropped: [AtomicU64; DROPPED_COUNT],
     waiting: AtomicU64,
     load_times: LoadTimes,
     /// Where loads are recorded one by one, once somebody has asked for metrics.
@@ -132,6 +140,7 @@ impl Counters {
             rare: CachePadded::default(),
             memory_dropped: Default::default(),
             compressed_dropped: Default::default(),
+            disk_dropped: Default::default(),
             waiting: AtomicU64::new(0),
             load_times: LoadTimes::default(),
             load_histogram: OnceLock::new(),
@@ -169,11 +178,12 @@ impl Counters {
         self.rare[event as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// An entry did not get into the tier. What the compressed tier itself refuses, it counts itself.
+    /// An entry did not get into the tier. What a tier below memory itself refuses, it counts itself.
     pub(crate) fn dropped(&self, place: Place, why: Dropped) {
         let counters = match place {
             Place::Memory => &self.memory_dropped,
             Place::Compressed => &self.compressed_dropped,
+            Place::Disk => &self.disk_dropped,
         };
         counters[why as usize].fetch_add(1, Ordering::Relaxed);
     }

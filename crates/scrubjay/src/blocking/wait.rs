@@ -24,13 +24,18 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 /// How long a runtime of one thread has to show that another thread drives it.
 const SIGN_OF_LIFE: Duration = if cfg!(test) { Duration::from_millis(200) } else { Duration::from_secs(1) };
 
-/// The result of a future that waits for nothing but this process' own memory: over with the first poll, today.
+/// The result of a future that waits for this process' own memory, and is over with the first poll then, or for a device: that
+/// is done on threads of a pool, so it may be waited for on any thread.
 #[inline]
 pub(super) fn now_or_park<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
-        Poll::Pending => park(future),
+        Poll::Pending => match Handle::try_current().map(|around| around.runtime_flavor()) {
+            Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| park(future)),
+            // What it waits for is done on threads that this one does not drive.
+            _ => park(future),
+        },
     }
 }
 

@@ -3,13 +3,15 @@
 use super::settings::Settings;
 use super::tasks::Tasks;
 use super::times::Jitter;
+use super::warm::Warming;
 use super::write::{Listener, Partitions, Weigher};
-use super::{Cache, Compressing, Shared};
+use super::{Cache, Compressing, OnDisk, Shared};
 use crate::clock::Clock;
 use crate::codec::{Codec, Postcard};
 use crate::compressed::{Compressed, CompressedTier, TierSetup};
+use crate::disk::{self, Disk, DiskTier, Opened};
 use crate::entry::{Anchor, NAMESPACE_LEN_MAX};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::flight::Leases;
 use crate::health::HealthBook;
 use crate::kept::Keeping;
@@ -59,6 +61,7 @@ pub struct CacheBuilder<K, V> {
     name: String,
     memory: Option<(Memory, Weigher<K, V>)>,
     compressed: Option<(Compressed, Box<dyn Codec<V>>)>,
+    disk: Option<(Disk, Box<dyn Codec<V>>)>,
     schema_version: u32,
     partitioner: Option<Partitioner<K>>,
     listener: Option<Listener<K, V>>,
@@ -89,6 +92,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             name: name.into(),
             memory: None,
             compressed: None,
+            disk: None,
             schema_version: 0,
             partitioner: None,
             listener: None,
@@ -141,6 +145,37 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
+    /// A tier on disk, which is there again after a restart: it takes what the tiers in memory have no room for, or everything
+    /// ([`Disk::write_through`]); values are encoded by [`Postcard`].
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Disk, Memory};
+    /// # let folder = tempfile::tempdir()?;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let pages: Cache<String, String> = Cache::builder("pages")
+    ///     .memory(Memory::bytes(1 << 20))
+    ///     .disk(Disk::at(folder.path()).bytes(64 << 20).optional(true))
+    ///     .build()
+    ///     .await?;
+    /// # assert!(pages.health().is_serving());
+    /// # pages.close().await;
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn disk(self, disk: Disk) -> CacheBuilder<K, V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        self.disk_with(disk, Postcard)
+    }
+
+    /// The same with a codec of choice; the compressed tier, if there is one, must have the same.
+    pub fn disk_with(mut self, disk: Disk, codec: impl Codec<V>) -> CacheBuilder<K, V> {
+        self.disk = Some((disk, Box::new(codec)));
+        self
+    }
+
     /// The version of the value's type, 0 unless said: bytes of another version are a miss, not a wrong value.
     pub fn schema_version(mut self, version: u32) -> CacheBuilder<K, V> {
         self.schema_version = version;
@@ -162,8 +197,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
-    /// Told of every value that left memory, with the reason, also if it went to the compressed tier; what leaves
-    /// that tier is not told. It runs in the thread whose call made the value leave, under no lock, so it may use the cache; keep it short.
+    /// Told of every value that left memory, with the reason, also if it went to a tier below; what leaves
+    /// such a tier is not told. It runs in the thread whose call made the value leave, under no lock, so it may use the cache; keep it short.
     /// If it panics, that is counted and goes no further. What a tag or `clear` invalidated is told when it is found.
     pub fn on_departure(mut self, listener: impl Fn(&K, &V, Reason) + Send + Sync + 'static) -> CacheBuilder<K, V> {
         self.listener = Some(Box::new(listener));
@@ -251,7 +286,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// The cache.
     ///
     /// # Errors
-    /// `Invalid`: a setting is missing or beyond its limit; the message names the field, the value and the limit.
+    /// `Invalid`: a setting is missing or beyond its limit; the message names the field, the value and the limit. Of a disk tier
+    /// also: another cache of this name has the folder, or what lies there is damaged, foreign or of a newer version.
+    /// `Unavailable`: the folder of the disk tier cannot be made, read or written, or another process has it. Both only if the
+    /// tier is not [optional](Disk::optional).
     pub async fn build(self) -> Result<Cache<K, V>, Error> {
         check_name(&self.name)?;
         let (memory, weigher) =
@@ -260,22 +298,30 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         if let Some((compressed, _)) = &self.compressed {
             compressed.validate()?;
         }
+        if let Some((disk, codec)) = &self.disk {
+            disk.validate(&self.name)?;
+            check_codecs(&**codec, self.compressed.as_ref().map(|(_, codec)| &**codec))?;
+        }
         let settings = self.times.validate()?;
         let runtime = self.runtime.or_else(|| Handle::try_current().ok()).ok_or_else(|| {
             Error::invalid("runtime is not set, must be given to the builder or be there when build is called")
         })?;
         check_timers(&runtime)?;
-        let tiers: &[&'static str] = if self.compressed.is_some() { &["memory", "compressed"] } else { &["memory"] };
-        let health = HealthBook::new(self.clock.clone(), tiers);
-        let is_watched = self.compressed.is_some() || self.listener.is_some();
+        let below = [("compressed", self.compressed.is_some()), ("disk", self.disk.is_some())];
+        let below = below.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+        let tiers: Vec<&'static str> = std::iter::once("memory").chain(below).collect();
+        let health = HealthBook::new(self.clock.clone(), &tiers);
+        let is_watched = tiers.len() > 1 || self.listener.is_some();
+        let disk = match self.disk {
+            Some((disk, codec)) => {
+                let setup = disk_setup(&self.name, self.schema_version, codec.id(), &self.clock, &runtime);
+                Some(OnDisk { tier: Arc::new(open_disk(disk, setup).await?), codec })
+            }
+            None => None,
+        };
         let epochs = Arc::new(Epochs::new(stripe_count()));
-        let compressed = self.compressed.map(|(config, codec)| {
-            let (namespace, schema) = (self.name.as_str().into(), self.schema_version);
-            let (packing, anchor) = (config.packing, Anchor::PROCESS);
-            let keeping = Keeping { namespace, schema, codec: codec.id(), packing, anchor };
-            let setup = TierSetup { keeping, clock: self.clock.clone(), epochs: Arc::clone(&epochs) };
-            Compressing { tier: CompressedTier::new(&config, setup), codec }
-        });
+        let kept = (self.name.as_str(), self.schema_version, self.clock.clone());
+        let compressed = self.compressed.map(|compressed| compressing(compressed, kept, disk.as_ref(), &epochs));
         let (counts_bytes, capacity_min) = (matches!(memory.budget, Budget::Bytes(_)), memory.capacity_min());
         let partitions = self.partitioner.map(|name_of| Partitions { with_quotas: memory.partitions.clone(), name_of });
         let watch = (self.clock.clone(), Some(Arc::clone(&epochs)));
@@ -286,9 +332,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             settings,
             memory: Tier::new(options),
             compressed,
+            stamps: stamps_of(disk.as_ref()),
+            disk,
             leases: Leases::new(Arc::clone(&epochs)),
             epochs,
-            stamps: Stamps::new(),
             counters: Counters::new(),
             tasks: Tasks::new(runtime),
             weigher,
@@ -298,10 +345,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             counts_bytes,
             capacity_min,
             jitter: Jitter::new(),
+            warming: Warming::default(),
             moves_held: AtomicUsize::new(0),
+            rises_held: AtomicUsize::new(0),
         };
         let shared = Arc::new(shared);
         super::maintain::start(&shared)?;
+        super::tend::start(&shared)?;
+        super::warm::start(&shared);
         Ok(Cache { shared })
     }
 }
@@ -346,6 +397,56 @@ impl Times {
     }
 }
 
+/// The compressed tier of a cache of that name, schema version and clock.
+fn compressing<V: 'static>(
+    (config, codec): (Compressed, Box<dyn Codec<V>>),
+    (name, schema, clock): (&str, u32, Clock),
+    disk: Option<&OnDisk<V>>,
+    epochs: &Arc<Epochs>,
+) -> Compressing<V> {
+    // With a disk below, entries are written as they will lie there.
+    let anchor = disk.map_or(Anchor::PROCESS, |disk| disk.tier.anchor());
+    let keeping = Keeping { namespace: name.into(), schema, codec: codec.id(), packing: config.packing, anchor };
+    let setup = TierSetup { keeping, clock, epochs: Arc::clone(epochs) };
+    Compressing { tier: CompressedTier::new(&config, setup), codec }
+}
+
+/// What the compressed tier evicts lies on disk as it is.
+fn check_codecs<V: 'static>(disk: &dyn Codec<V>, compressed: Option<&dyn Codec<V>>) -> Result<(), Error> {
+    match compressed {
+        Some(compressed) if compressed.id() != disk.id() => Err(Error::invalid(format!(
+            "codec of the disk tier is number {}, must be that of the compressed tier, {}",
+            disk.id(),
+            compressed.id()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn disk_setup(name: &str, schema: u32, codec: u8, clock: &Clock, runtime: &Handle) -> disk::TierSetup {
+    disk::TierSetup { name: name.into(), schema, codec, clock: clock.clone(), runtime: runtime.clone() }
+}
+
+/// Opens the folder, where that may block. A tier that is optional goes without it for now.
+async fn open_disk(disk: Disk, setup: disk::TierSetup) -> Result<DiskTier, Error> {
+    let runtime = setup.runtime.clone();
+    let opening = runtime.spawn_blocking(move || {
+        let opened = Opened::folder(&disk, &setup.name, &setup.clock);
+        DiskTier::new(disk, setup, opened)
+    });
+    let gone = |_| Error::new(ErrorKind::Unavailable, "the runtime of the cache has shut down");
+    opening.await.map_err(gone)?
+}
+
+/// With a disk tier, stamps are those of the processes before, and are written down.
+fn stamps_of<V>(disk: Option<&OnDisk<V>>) -> Stamps {
+    let Some(disk) = disk else { return Stamps::new() };
+    let tier = Arc::clone(&disk.tier);
+    let stamps = Stamps::written_down(Box::new(move |mark, to| tier.write_down(mark, to)));
+    stamps.load(&disk.tier.stamped());
+    stamps
+}
+
 fn check_name(name: &str) -> Result<(), Error> {
     match name.len() {
         1..=NAMESPACE_LEN_MAX => Ok(()),
@@ -375,6 +476,7 @@ impl<K, V> fmt::Debug for CacheBuilder<K, V> {
             .field("name", &self.name)
             .field("memory", &memory)
             .field("compressed", &compressed)
+            .field("disk", &self.disk.as_ref().map(|(disk, _)| disk))
             .field("times", &self.times)
             .finish_non_exhaustive()
     }

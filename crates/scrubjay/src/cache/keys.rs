@@ -4,11 +4,16 @@
 //! promotions and demotions ask, under the stripe's lock, and give up. Whoever asked before has moved its entry before
 //! the stripes were passed through, and that is before the tiers are. What leaves memory while the moves are held carries
 //! an epoch that is raised at the end, and is not demoted later either.
+//!
+//! A folder takes longer, so it comes after, and only what goes up from there is held: what goes up stays below as well, but may
+//! be reclaimed there. What comes down meanwhile was stored after the call began, or was looked at in memory.
 
 use super::{Cache, Shared};
 use crate::error::Error;
 use crate::key::Key;
+use std::collections::HashSet;
 use std::iter::FusedIterator;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The keys of a cache, as they were at one moment. In no order.
@@ -98,26 +103,54 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         keys
     }
 
-    fn remove_where(&self, is_wanted: impl Fn(&K) -> bool) -> usize {
-        let hold = Hold::new(&self.moves_held);
+    async fn remove_where(self: &Arc<Self>, is_wanted: impl Fn(&K) -> bool) -> usize {
+        let (hold, hold_rises) = (Hold::new(&self.moves_held), Hold::new(&self.rises_held));
         self.leases.revoke_where(&is_wanted);
-        let removed = self.keys_where(&is_wanted).iter().filter(|key| self.remove(*key)).count();
+        let (mut count, mut is_owed) = (0, false);
+        for key in self.keys_where(&is_wanted) {
+            let removed = self.remove(&key).await;
+            count += usize::from(removed.was_there);
+            is_owed |= removed.was_on_disk;
+        }
         self.leases.revoke_where(|_| false);
         drop(hold);
-        removed
+        if let Some(disk) = &self.disk {
+            let mut keys = Vec::new();
+            let take = |batch: Vec<K>| keys.extend(batch.into_iter().filter(&is_wanted));
+            if self.keys_on_disk(disk, |_, _, _| true, take).await.is_none() {
+                // Some key could not be read: nobody knows whether it was one of these.
+                disk.tier.forget().await;
+            }
+            for key in keys {
+                let removed = self.remove(&key).await;
+                count += usize::from(removed.was_there);
+                is_owed |= removed.was_on_disk;
+            }
+        }
+        drop(hold_rises);
+        self.settle_on_disk(is_owed).await;
+        count
     }
 }
 
 /// # Keys
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
-    /// The keys that have a fresh value. O(entries), in time and memory. Writers go on meanwhile: what comes, goes or moves
+    /// The keys that have a fresh value. O(entries), in time and memory; a disk tier is read from end to end. Writers go on meanwhile: what comes, goes or moves
     /// between tiers during the call may be in it, or not, or twice.
     pub async fn keys(&self) -> Keys<K> {
-        Keys { keys: self.shared.keys().into_iter() }
+        let mut keys = self.shared.keys();
+        if let Some(disk) = &self.shared.disk {
+            let above: HashSet<K, ahash::RandomState> = keys.iter().cloned().collect();
+            let take = |batch: Vec<K>| keys.extend(batch.into_iter().filter(|key| !above.contains(key)));
+            // What cannot be read now is left out.
+            let _ = self.shared.keys_on_disk(disk, Shared::is_fresh_blocking, take).await;
+        }
+        Keys { keys: keys.into_iter() }
     }
 
     /// Takes out every key that begins with `prefix`, and wins against every load of such a key that began before. Says how
     /// many had a fresh value. O(entries): a [tag](Cache::remove_by_tag) is the way for what happens often.
+    /// Of a disk tier every key is read.
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed).
@@ -138,6 +171,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         K: AsRef<str>,
     {
         self.shared.tasks.check_open()?;
-        Ok(self.shared.remove_where(|key| key.as_ref().starts_with(prefix)))
+        Ok(self.shared.remove_where(|key| key.as_ref().starts_with(prefix)).await)
     }
 }

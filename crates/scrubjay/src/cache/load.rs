@@ -235,7 +235,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             match self.board(hash, &key, spare.as_ref(), joins) {
                 Boarded::Answered(result) => return result,
                 Boarded::Follows(waiter, asked) => {
-                    if let Some(value) = self.served_below(&key) {
+                    if let Some(value) = self.served_below(&key).await {
                         return Ok(Some(value));
                     }
                     self.counters.count_rare(Rare::Joined);
@@ -339,17 +339,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Whether a value past its time that is of use may lie in a tier that was not asked yet.
     fn may_be_stale_below(&self, spare: Option<&Stale<V>>) -> bool {
         let is_of_use = self.settings.fail_safe.is_some() || self.settings.stale_while_revalidate_ms > 0;
-        is_of_use && spare.is_none() && self.compressed.is_some()
+        is_of_use && spare.is_none() && self.has_below()
     }
 
     /// What a caller that is about to wait for another's load need not wait for: a value below memory that is past its time
     /// and served at once.
-    pub(super) fn served_below(&self, key: &K) -> Option<V> {
-        if self.settings.stale_while_revalidate_ms == 0 {
+    pub(super) async fn served_below(&self, key: &K) -> Option<V> {
+        if self.settings.stale_while_revalidate_ms == 0 || !self.has_below() {
             return None;
         }
-        let stale = self.stale_below(key).filter(|stale| stale.is_served_at_once)?;
-        self.counters.count(Frequent::CompressedStaleHit);
+        let (stale, place) = self.stale_below(key).await.filter(|(stale, _)| stale.is_served_at_once)?;
+        self.count_stale_below(place);
         Some(stale.value)
     }
 
@@ -357,7 +357,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     pub(super) fn fallback_of_follower<'a>(&self, spare: Option<&'a Stale<V>>, key: &'a K) -> Fallback<'a, K, V> {
         match spare {
             Some(spare) => Fallback::Stale(spare),
-            None if self.compressed.is_some() && self.settings.fail_safe.is_some() => Fallback::Below(key),
+            None if self.has_below() && self.settings.fail_safe.is_some() => Fallback::Below(key),
             None => Fallback::Nothing,
         }
     }
@@ -365,8 +365,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// The answer if the loader failed lately and is to be left alone.
     fn left_alone(&self, trouble: &Trouble, at_ms: u64, spare: Option<&Stale<V>>) -> Option<Outcome<V>> {
         if at_ms < trouble.throttle_until_ms
-            && let Some(value) = self.served_for_safety(Fallback::of_leader(spare))
+            && let Some(value) = spare.and_then(|stale| self.value_of(stale))
         {
+            self.counters.count_rare(Rare::FailSafeHit);
             return Some(Ok(Some(value)));
         }
         (at_ms < trouble.back_off_until_ms).then(|| {
@@ -376,8 +377,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// A value past its time, for want of a better one.
-    pub(super) fn served_for_safety(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
-        let value = self.fall_back(fallback)?;
+    pub(super) async fn served_for_safety(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
+        let value = self.fall_back(fallback).await?;
         self.counters.count_rare(Rare::FailSafeHit);
         Some(value)
     }

@@ -90,6 +90,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     async fn load_many(self: Arc<Self>, keys: Vec<K>, found: Vec<Found<V>>, begin: Begin<K, V>) -> Vec<Outcome<V>> {
+        if let Some(disk) = &self.disk {
+            let missed = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Found::Miss));
+            self.read_ahead(disk, missed.map(|(key, _)| key)).await;
+        }
         let mut leases = Vec::new();
         let mut ways = Vec::with_capacity(keys.len());
         for (key, found) in keys.into_iter().zip(found) {
@@ -130,7 +134,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         match self.board(hash, &key, spare.as_ref(), JOINS_MAX) {
             Boarded::Answered(result) => Way::Answered(result),
             Boarded::Follows(waiter, _) => {
-                if let Some(value) = self.served_below(&key) {
+                if let Some(value) = self.served_below(&key).await {
                     return Way::Answered(Ok(Some(value)));
                 }
                 self.counters.count_rare(Rare::Joined);

@@ -1,7 +1,8 @@
 //! What happens with nobody calling, and the end: expiry behind, changing budgets, `clear`, `close`, and what can be seen.
 
 use super::{Cache, Shared};
-use crate::error::Error;
+use crate::disk::Durability;
+use crate::error::{Error, ErrorKind};
 use crate::health::{Health, TierState};
 use crate::key::Key;
 use crate::limits::check_capacity;
@@ -60,7 +61,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Takes out some of what has expired. Whether there may be more.
     pub(super) fn expire(&self) -> bool {
         if let Some(compressed) = &self.compressed {
-            drop(compressed.tier.expire(STEP_ENTRIES));
+            self.lower(&compressed.tier.expire(STEP_ENTRIES));
         }
         let count = || self.memory.departed_count(Reason::Expired);
         let before = count();
@@ -69,12 +70,26 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// Empties every tier, and wins against every load and insert that began before.
-    fn clear(&self) {
+    async fn clear(&self) {
         self.stamps.clear();
         self.empty();
+        if let Some(disk) = &self.disk {
+            let tier = Arc::clone(&disk.tier);
+            // The stamp says it already; this gives the room back.
+            disk.tier.apart(move || tier.clear()).await;
+            disk.tier.settle().await;
+        }
     }
 
-    /// After a stamp.
+    /// Writes the state of the disk tier into the book.
+    fn report_disk(&self) {
+        if let Some(disk) = &self.disk {
+            let (state, message) = disk.tier.state();
+            self.health.report("disk", state, message);
+        }
+    }
+
+    /// The tiers in memory, after a stamp.
     fn empty(&self) {
         self.leases.revoke_where(|_| true);
         let departed = self.memory.clear();
@@ -112,7 +127,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn clear(&self) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
-        self.shared.clear();
+        Box::pin(self.shared.clear()).await;
         Ok(())
     }
 
@@ -135,7 +150,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
-        self.shared.stamps.invalidate(tag)
+        self.shared.stamps.invalidate(tag)?;
+        self.shared.settle_on_disk(true).await;
+        Ok(())
     }
 
     /// Changes the memory tier's budget, in its units, and evicts down to it. Quotas of partitions stay.
@@ -150,21 +167,54 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
+    /// Hands what was given to the disk tier so far to the operating system, or makes it durable if [`Disk::removals`](crate::Disk::removals) is
+    /// [`Durability::Synced`](crate::Durability::Synced): it survives this process then, however it ends. What only memory has is not written;
+    /// [`close`](Cache::close) does that.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the device fails or does not answer, [`Closed`](crate::ErrorKind::Closed).
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Disk, Memory};
+    /// # let folder = tempfile::tempdir()?;
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// # let builder = Cache::<u64, u64>::builder("flush").memory(Memory::bytes(1 << 20));
+    /// let cache = builder.disk(Disk::at(folder.path()).bytes(1 << 20).write_through(true)).build().await?;
+    /// cache.insert(1, 10).await?;
+    /// cache.flush().await?;
+    /// # cache.close().await;
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.shared.tasks.check_open()?;
+        let Some(disk) = &self.shared.disk else { return Ok(()) };
+        let tier = Arc::clone(&disk.tier);
+        let is_synced = tier.config().removals == Durability::Synced;
+        let gone = || Error::new(ErrorKind::Unavailable, "the runtime of the cache has shut down");
+        disk.tier.apart(move || tier.flush(is_synced)).await.unwrap_or_else(|| Err(gone()))
+    }
+
     /// What has happened so far, and what the tiers hold. Reads counters; costs nothing to anybody else.
     pub fn stats(&self) -> Stats {
         let shared = &*self.shared;
         let unit = if shared.counts_bytes { Unit::Bytes } else { Unit::Entries };
         let memory = Level::of(&shared.memory, unit);
-        shared.counters.read(memory, shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier)))
+        let compressed = shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier));
+        shared.counters.read(memory, compressed, shared.disk.as_ref().map(|disk| disk.tier.stats()))
     }
 
     /// How each tier is doing.
     pub fn health(&self) -> Health {
+        self.shared.report_disk();
         self.shared.health.read()
     }
 
     /// Ends the cache: loads are given up and those who wait for one get an error of kind
-    /// [`Closed`](crate::ErrorKind::Closed), tasks end, the tiers are emptied. Returns when all that has happened. From then on every lookup
+    /// [`Closed`](crate::ErrorKind::Closed), tasks end, the tiers in memory are emptied. What only they had goes
+    /// to disk before, if there is such a tier and it was not told otherwise ([`Disk::write_on_close`](crate::Disk::write_on_close)), and the folder is
+    /// let go. Returns when all that has happened. From then on every lookup
     /// is a miss, and every other call fails with `Closed`. Closing twice is harmless.
     ///
     /// ```
@@ -179,8 +229,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub async fn close(&self) {
-        let shared = &*self.shared;
+        let shared = &self.shared;
         shared.tasks.close().await;
+        if let Some(disk) = &shared.disk {
+            let closing = Arc::clone(shared);
+            // To its end, whoever waits.
+            disk.tier.apart(move || closing.close_disk()).await;
+        }
         shared.stamps.close();
         shared.empty();
         shared.health.close();

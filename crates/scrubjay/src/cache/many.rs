@@ -1,6 +1,7 @@
 //! Several keys in one call.
 
-use super::{Cache, Found, Shared, Start};
+use super::on_disk::Glimpse;
+use super::{Cache, Found, OnDisk, Shared, Start};
 use crate::error::Error;
 use crate::key::Key;
 use crate::options::EntryOptions;
@@ -8,8 +9,8 @@ use crate::stats::Frequent;
 use smallvec::SmallVec;
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
-    /// As so many lookups would end that begin at the top; but memory is asked for all of the keys at once.
-    fn find_many(&self, keys: &[K]) -> Vec<Option<V>> {
+    /// As so many lookups would end that begin at the top; but memory is asked for all of the keys at once, and so is the disk.
+    async fn find_many(&self, keys: &[K]) -> Vec<Option<V>> {
         let mut values: Vec<Option<V>> = vec![None; keys.len()];
         let mut is_found: SmallVec<[bool; 32]> = SmallVec::from_elem(false, keys.len());
         let mut negative = 0;
@@ -30,14 +31,58 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             return values;
         }
         count(Frequent::MemoryMiss, keys.len() - hits);
-        let Some(compressed) = &self.compressed else { return values };
-        for (index, key) in keys.iter().enumerate().filter(|(index, _)| !is_found[*index]) {
-            let found = self.find_in_compressed(compressed, self.memory.hash(key), key, Start::Memory);
-            if let Found::Fresh(value) | Found::RefreshDue(value) = found {
-                values[index] = value;
+        if let Some(compressed) = &self.compressed {
+            for (index, key) in keys.iter().enumerate() {
+                if is_found[index] {
+                    continue;
+                }
+                let found = self.find_in_compressed(compressed, self.memory.hash(key), key, Start::Memory);
+                // What is past its time here is no fresher on disk.
+                if !matches!(found, Found::Miss) {
+                    is_found[index] = true;
+                    take(&mut values[index], found);
+                }
             }
         }
+        if let Some(disk) = &self.disk {
+            let missed = (0..keys.len()).filter(|index| !is_found[*index]).collect();
+            Box::pin(self.find_many_on_disk(disk, keys, missed, &mut values)).await;
+        }
         values
+    }
+
+    async fn find_many_on_disk(
+        &self,
+        disk: &OnDisk<V>,
+        keys: &[K],
+        missed: SmallVec<[usize; 32]>,
+        values: &mut [Option<V>],
+    ) {
+        let (mut waiting, mut key_bytes) = (Vec::new(), Vec::new());
+        for index in missed {
+            let hash = self.memory.hash(&keys[index]);
+            match self.look_on_disk(disk, hash, &keys[index], Start::Memory) {
+                Glimpse::Settled(found) => take(&mut values[index], found),
+                Glimpse::Waits(descent) => {
+                    key_bytes.push(descent.key_bytes.clone());
+                    waiting.push((index, hash, descent));
+                }
+            }
+        }
+        if waiting.is_empty() {
+            return;
+        }
+        let found = disk.tier.fetch_many(key_bytes).await;
+        for ((index, hash, descent), bytes) in waiting.into_iter().zip(found) {
+            let found = self.found_on_disk(disk, hash, descent, bytes.as_deref(), Start::Memory);
+            take(&mut values[index], found);
+        }
+    }
+}
+
+fn take<V>(value: &mut Option<V>, found: Found<V>) {
+    if let Found::Fresh(found) | Found::RefreshDue(found) = found {
+        *value = found;
     }
 }
 
@@ -57,7 +102,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The values of many keys, in their order. Memory overlaps the lookups: about twice as fast as one after another.
     pub async fn get_many(&self, keys: &[K]) -> Vec<Option<V>> {
-        self.shared.find_many(keys)
+        self.shared.find_many(keys).await
     }
 
     /// Stores many values. Others may see some of them before the call returns.
@@ -70,7 +115,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let (born, options) = (shared.stamps.born(), EntryOptions::default());
         let prepared: Result<Vec<_>, _> =
             entries.into_iter().map(|(key, value)| shared.prepare(key, Some(value), &options, born, None)).collect();
-        prepared.map_err(|refused| refused.error)?.into_iter().for_each(|entering| shared.enter(entering));
+        let mut is_owed = false;
+        for entering in prepared.map_err(|refused| refused.error)? {
+            is_owed |= shared.enter(entering);
+        }
+        shared.settle_on_disk(is_owed).await;
         Ok(())
     }
 
@@ -80,6 +129,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// [`Closed`](crate::ErrorKind::Closed).
     pub async fn remove_many(&self, keys: &[K]) -> Result<usize, Error> {
         self.shared.tasks.check_open()?;
-        Ok(keys.iter().filter(|key| self.shared.remove(*key)).count())
+        let (mut count, mut is_owed) = (0, false);
+        for key in keys {
+            let removed = self.shared.remove(key).await;
+            count += usize::from(removed.was_there);
+            is_owed |= removed.was_on_disk;
+        }
+        self.shared.settle_on_disk(is_owed).await;
+        Ok(count)
     }
 }

@@ -3,18 +3,15 @@
 //! [`Shared::find`] is the whole of it. A fresh hit in memory is one lookup in the tier, two comparisons, a clone and a
 //! counter of the thread's own: no lock, nothing written that others write, and no clock for an entry without times.
 
-use super::write::{Entering, bytes_of};
-use super::{Cache, Compressing, Shared};
-use crate::entry::Times;
-use crate::kept::Kept;
+use super::on_disk::Glimpse;
+use super::write::bytes_of;
+use super::{Cache, Shared};
 use crate::key::Key;
-use crate::memory::{NewEntry, Reason};
+use crate::memory::Reason;
 use crate::stats::Frequent;
 use crate::stored::Stored;
-use crate::tags::TagSet;
 use std::borrow::Borrow;
 use std::hash::Hash;
-use std::sync::atomic::Ordering;
 
 /// What a lookup found.
 #[derive(Debug)]
@@ -77,7 +74,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             }
         }
 
-        // disk, remote, object: their places, in this order. Each fills the tiers above with what it finds.
+        // disk: local, survives restarts; what is fresh there goes up. What memory has past its time, the disk has no fresher.
+        if let (Some(disk), Found::Miss) = (&self.disk, &found) {
+            return match self.look_on_disk(disk, hash, key, start) {
+                Glimpse::Settled(found) => found,
+                Glimpse::Waits(descent) => Box::pin(self.wait_for_disk(disk, hash, descent, start)).await,
+            };
+        }
+
+        // remote, object: their places, in this order. Each fills the tiers above with what it finds.
 
         found
     }
@@ -154,7 +159,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     #[cold]
-    fn judge_due(&self, value: Option<V>, fresh_until_ms: u64) -> Found<V> {
+    pub(super) fn judge_due(&self, value: Option<V>, fresh_until_ms: u64) -> Found<V> {
         if !self.clock.is_past(fresh_until_ms) {
             return Found::RefreshDue(value);
         }
@@ -192,148 +197,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             self.let_go(departed.into());
         }
     }
-
-    /// Looks in the compressed tier, and counts what that came to for the caller. Who set out from the top has no loader, or
-    /// will set out again below the flight: nothing stale is for it.
-    pub(super) fn find_in_compressed<Q>(
-        &self,
-        compressed: &Compressing<V>,
-        hash: u64,
-        key: &Q,
-        start: Start,
-    ) -> Found<V>
-    where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
-    {
-        // Before the look: whoever invalidates the key from here on raises it.
-        let epoch = self.epochs.get(self.epochs.stripe(hash));
-        let owned = key.to_owned();
-        let key_bytes = bytes_of(&owned);
-        let Some(raised) = self.read_compressed(compressed, hash, &key_bytes, true) else {
-            return self.find_gone_up(hash, key);
-        };
-        if self.clock.is_past(raised.times.fresh_until_ms) {
-            let found = self.judge_due(raised.value, raised.times.fresh_until_ms);
-            let serves =
-                matches!(&found, Found::Stale(stale) if stale.is_served_at_once) && start == Start::BelowFlight;
-            self.counters.count(if serves { Frequent::CompressedStaleHit } else { Frequent::CompressedMiss });
-            return found;
-        }
-        let found = self.judge_raised(&raised);
-        self.count_compressed_hit(&found);
-        self.promote(compressed, hash, epoch, owned, key_bytes, raised);
-        found
-    }
-
-    /// What lies in the compressed tier past its time, if anything of use. Neither touched nor counted.
-    pub(super) fn stale_below(&self, key: &K) -> Option<Stale<V>> {
-        let compressed = self.compressed.as_ref()?;
-        let raised = self.read_compressed(compressed, self.memory.hash(key), &bytes_of(key), false)?;
-        if !self.clock.is_past(raised.times.fresh_until_ms) {
-            return None;
-        }
-        match self.judge_due(raised.value, raised.times.fresh_until_ms) {
-            Found::Stale(stale) => Some(stale),
-            Found::Fresh(_) | Found::RefreshDue(_) | Found::Miss => None,
-        }
-    }
-
-    /// Looks once more in memory: since it was asked, another lookup may have taken the entry up (one of the same call, if a key
-    /// is in it twice).
-    fn find_gone_up<Q>(&self, hash: u64, key: &Q) -> Found<V>
-    where
-        K: Borrow<Q>,
-        Q: Eq + ?Sized,
-    {
-        let found = self.peek_in_memory(hash, key);
-        if let Found::Fresh(_) | Found::RefreshDue(_) = found {
-            self.count_compressed_hit(&found);
-            return found;
-        }
-        self.counters.count(Frequent::CompressedMiss);
-        Found::Miss
-    }
-
-    fn count_compressed_hit(&self, found: &Found<V>) {
-        self.counters.count(Frequent::CompressedHit);
-        if let Found::Fresh(None) | Found::RefreshDue(None) = found {
-            self.counters.count(Frequent::NegativeHit);
-        }
-    }
-
-    /// The entry of the key in the compressed tier, decoded, if it still counts.
-    pub(super) fn read_compressed(
-        &self,
-        compressed: &Compressing<V>,
-        hash: u64,
-        key_bytes: &[u8],
-        is_touched: bool,
-    ) -> Option<Raised<V>> {
-        let is_valid = |kept: &Kept<'_>| self.stamps.is_valid_named(kept.born, kept.tags);
-        let read = |kept: &Kept<'_>, payload: Option<&[u8]>| {
-            let value = payload.map(|bytes| compressed.codec.decode(bytes)).transpose()?;
-            let tags = self.stamps.tags(&kept.tags.collect::<Vec<_>>())?;
-            let (times, cost, born, weight) = (kept.times, kept.cost, kept.born, kept.weight);
-            Ok(Raised { value, times, cost, weight, born, tags })
-        };
-        if is_touched {
-            compressed.tier.get(hash, key_bytes, is_valid, read)
-        } else {
-            compressed.tier.peek(hash, key_bytes, is_valid, read)
-        }
-    }
-
-    fn judge_raised(&self, raised: &Raised<V>) -> Found<V> {
-        let value = raised.value.clone();
-        if self.clock.is_past(self.due_ms(&raised.times, value.is_some())) {
-            Found::RefreshDue(value)
-        } else {
-            Found::Fresh(value)
-        }
-    }
-
-    /// Moves an entry from the compressed tier into memory, unless its key was invalidated since the epoch, or memory has become
-    /// too small for it.
-    fn promote(
-        &self,
-        compressed: &Compressing<V>,
-        hash: u64,
-        epoch: u64,
-        key: K,
-        key_bytes: Vec<u8>,
-        raised: Raised<V>,
-    ) {
-        let Ok((partition, quota)) = self.partition(&key) else { return };
-        if u64::from(raised.weight) > self.weight_max(quota) {
-            return;
-        }
-        let due_ms = self.due_ms(&raised.times, raised.value.is_some());
-        let Raised { value, times, cost, weight, born, tags } = raised;
-        let (fresh_until_ms, deadline_ms) = (times.fresh_until_ms, times.ordered().stale_until_ms);
-        let value = Stored { value, fresh_until_ms, due_ms, born, tags };
-        let entry = NewEntry { key, value, weight, deadline_ms, cost, partition };
-        let entering = Entering { entry, key_bytes: None };
-        let left = {
-            let mut stripe = self.leases.lock(hash);
-            if stripe.epoch() != epoch || self.moves_held.load(Ordering::Acquire) > 0 {
-                return;
-            }
-            compressed.tier.promoted(hash, &key_bytes);
-            self.store(&mut stripe, hash, entering)
-        };
-        self.let_go(left);
-    }
-}
-
-/// An entry that comes up from the compressed tier.
-pub(super) struct Raised<V> {
-    pub(super) value: Option<V>,
-    pub(super) times: Times,
-    cost: u8,
-    weight: u32,
-    born: u64,
-    tags: Option<Box<TagSet>>,
 }
 
 /// # Reading
@@ -342,7 +205,8 @@ pub(super) struct Raised<V> {
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// The value of `key`, if a tier has a fresh one. What is found below memory goes up into it.
     ///
-    /// Never waits today; with slower tiers it will. Dropping the future at any point is harmless.
+    /// Waits for nothing but the device, where there is a disk tier and the value lies on it. Dropping the future at any point is
+    /// harmless.
     pub async fn get<Q>(&self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,
@@ -370,10 +234,20 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Found::Fresh(value) | Found::RefreshDue(value) => return value,
             Found::Stale(_) | Found::Miss => {}
         }
-        let compressed = shared.compressed.as_ref()?;
-        let hash = shared.memory.hash(key);
-        let raised = shared.read_compressed(compressed, hash, &bytes_of(&key.to_owned()), false)?;
-        raised.value.filter(|_| !shared.clock.is_past(raised.times.fresh_until_ms))
+        if shared.compressed.is_none() && shared.disk.is_none() {
+            return None;
+        }
+        let key_bytes = bytes_of(&key.to_owned());
+        let mut raised = None;
+        if let Some(compressed) = &shared.compressed {
+            raised = shared.read_compressed(compressed, shared.memory.hash(key), &key_bytes, false);
+        }
+        if let (Some(disk), None) = (&shared.disk, &raised)
+            && disk.tier.holds(&key_bytes)
+        {
+            raised = Box::pin(shared.peek_on_disk(disk, key_bytes)).await;
+        }
+        raised?.value_if_fresh(&shared.clock)
     }
 
     /// Whether a tier has a fresh value of `key`. Leaves everything as it is.

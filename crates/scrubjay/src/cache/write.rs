@@ -2,7 +2,7 @@
 //!
 //! In: [`prepare`](Shared::prepare) asks whatever is the user's (weigher, partition, key bytes) and the tag registry, with
 //! no lock held; then [`store`](Shared::store), under the stripe's lock, only moves what is ready. Out: what memory lets go
-//! is a [`Left`], which is handled when the stripe is unlocked.
+//! is a [`Left`], which is handled when the stripe is unlocked (`demote.rs`).
 //!
 //! Why the epoch is raised *after* the tiers have changed: what leaves memory carries the epoch of that moment, and is
 //! demoted only if it still holds. Raised before, an old value that is evicted between the raise and its replacement would
@@ -10,21 +10,22 @@
 //! demotion the raise must not stop: nobody else raises while the stripe is locked, so a neighbour that left in there with
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
-use super::{Cache, Compressing, Shared};
+use super::{Cache, Shared};
+use crate::disk::Encoded;
+use crate::entry::Times;
 use crate::error::Error;
 use crate::flight::{Answer, Stripe};
 use crate::kept::NewKept;
 use crate::key::Key;
 use crate::limits::{self, Partitioner, cost_class};
-use crate::memory::{Budget, Departed, Leaver, NewEntry, Reason, Tier};
+use crate::memory::{Budget, Departed, NewEntry, Reason, Tier};
 use crate::options::{EntryOptions, Loaded};
-use crate::stats::{Dropped, Frequent, Place, Rare};
+use crate::stats::{Dropped, Frequent, Place};
 use crate::stored::Stored;
 use crate::weigh::{entry_weight, heap_bytes, is_serialisable};
 use serde::Serialize;
 use std::borrow::Borrow;
 use std::hash::Hash;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Who is told what left memory, and why.
@@ -88,22 +89,40 @@ pub(super) struct Partitions<K> {
 /// An entry that is ready to be stored.
 pub(crate) struct Entering<K, V> {
     pub(super) entry: NewEntry<K, Stored<V>>,
-    /// If a tier below wants them.
-    pub(super) key_bytes: Option<Vec<u8>>,
+    pub(super) beneath: Beneath,
+}
+
+/// What becomes of what the tiers below have of the key.
+pub(super) enum Beneath {
+    /// It is of the same version, or there is no such tier.
+    Same,
+    /// It goes. On disk the new version takes its place, if all that is stored is written through.
+    Other { key_bytes: Vec<u8>, on_disk: Option<Encoded> },
+}
+
+/// What a removal came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Removed {
+    /// There was a fresh value.
+    pub(super) was_there: bool,
+    /// Something was on disk.
+    pub(super) was_on_disk: bool,
 }
 
 /// What left memory. To be handed to [`Shared::let_go`] when no lock is held.
 #[must_use]
 pub(crate) struct Left<'a, K, V> {
-    departed: Departed<'a, K, Stored<V>>,
-    own: Option<Own>,
+    pub(super) departed: Departed<'a, K, Stored<V>>,
+    pub(super) own: Option<Own>,
+    /// Something was taken off the disk, which may have to survive the process.
+    pub(super) is_owed: bool,
 }
 
 /// The change of which something left: its stripe, and that stripe's epoch before the change raised it.
 #[derive(Clone, Copy)]
-struct Own {
-    stripe: usize,
-    epoch: u64,
+pub(super) struct Own {
+    pub(super) stripe: usize,
+    pub(super) epoch: u64,
 }
 
 /// What an entry may take, and takes beside what is weighed.
@@ -127,7 +146,7 @@ impl From<Error> for Refused {
 
 impl<'a, K, V> From<Departed<'a, K, Stored<V>>> for Left<'a, K, V> {
     fn from(departed: Departed<'a, K, Stored<V>>) -> Left<'a, K, V> {
-        Left { departed, own: None }
+        Left { departed, own: None, is_owed: false }
     }
 }
 
@@ -176,9 +195,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let cost = options.cost.or(took).map_or(0, cost_class);
         let due_ms = self.due_ms(&times, value.is_some());
         let value = Stored { value, fresh_until_ms: times.fresh_until_ms, due_ms, born, tags };
-        let key_bytes = self.compressed.as_ref().map(|_| bytes_of(&key));
         let deadline_ms = times.stale_until_ms;
-        Ok(Entering { entry: NewEntry { key, value, weight, deadline_ms, cost, partition }, key_bytes })
+        let entry = NewEntry { key, value, weight, deadline_ms, cost, partition };
+        let beneath = self.beneath(&entry, times);
+        Ok(Entering { entry, beneath })
     }
 
     /// Stores the entry in memory and takes its key out of the tiers below. `stripe` is the key's, locked; the key's flight
@@ -189,115 +209,126 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         hash: u64,
         entering: Entering<K, V>,
     ) -> Left<'_, K, V> {
-        let Entering { entry, key_bytes } = entering;
+        let Entering { entry, beneath } = entering;
         let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
-        if let (Some(compressed), Some(key_bytes)) = (&self.compressed, key_bytes) {
-            compressed.tier.replaced(hash, &key_bytes);
+        let mut is_owed = false;
+        if let Beneath::Other { key_bytes, on_disk } = beneath {
+            if let Some(compressed) = &self.compressed {
+                compressed.tier.replaced(hash, &key_bytes);
+            }
+            if let Some(disk) = &self.disk {
+                is_owed = disk.tier.replace(&key_bytes, on_disk.as_ref());
+            }
         }
         let departed = self.memory.insert(hash, entry);
         stripe.raise();
         self.counters.count(Frequent::MemoryInsert);
-        Left { departed, own: Some(own) }
+        Left { departed, own: Some(own), is_owed }
     }
 
-    /// An insert by the caller: revokes the load of the key, and wins against it.
-    pub(super) fn enter(&self, entering: Entering<K, V>) {
+    fn beneath(&self, entry: &NewEntry<K, Stored<V>>, times: Times) -> Beneath {
+        if !self.has_below() {
+            return Beneath::Same;
+        }
+        let key_bytes = bytes_of(&entry.key);
+        let mut on_disk = None;
+        if let Some(disk) = self.disk.as_ref().filter(|disk| disk.tier.config().is_written_through) {
+            let stored = &entry.value;
+            let tags: Vec<&str> = stored.tags.iter().flat_map(|tags| tags.names()).collect();
+            let (cost, born, weight) = (entry.cost, stored.born, entry.weight);
+            let new = NewKept { key: &key_bytes, times, cost, born, weight, tags: &tags };
+            let write = stored.value.as_ref().map(|value| |out: &mut Vec<u8>| disk.codec.encode(value, out));
+            on_disk = disk.tier.encode(&new, write);
+        }
+        Beneath::Other { key_bytes, on_disk }
+    }
+
+    /// An insert by the caller: revokes the load of the key, and wins against it. Whether something was on disk.
+    pub(super) fn enter(&self, entering: Entering<K, V>) -> bool {
         let hash = self.memory.hash(&entering.entry.key);
         let left = {
             let mut stripe = self.leases.lock(hash);
             stripe.revoke(&entering.entry.key);
             self.store(&mut stripe, hash, entering)
         };
+        let is_owed = left.is_owed;
         self.let_go(left);
+        is_owed
     }
 
-    /// A removal by the caller. Whether there was a fresh value.
-    pub(super) fn remove<Q>(&self, key: &Q) -> bool
+    /// A removal by the caller. Whether there was a fresh value; and whether something was on disk, which the caller may wait for.
+    pub(super) async fn remove<Q>(&self, key: &Q) -> Removed
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         let hash = self.memory.hash(key);
-        let key_bytes = self.compressed.as_ref().map(|_| bytes_of(&key.to_owned()));
+        let key_bytes = self.has_below().then(|| bytes_of(&key.to_owned()));
+        let mut was_fresh_on_disk = false;
+        if let (Some(disk), Some(key_bytes)) = (&self.disk, &key_bytes)
+            && !self.is_in_memory(hash, key, key_bytes)
+        {
+            was_fresh_on_disk = self.is_fresh_on_disk(disk, key_bytes).await;
+        }
+        let (mut was_there, left) = self.remove_now(hash, key, key_bytes.as_deref());
+        let was_on_disk = left.is_owed;
+        was_there |= was_on_disk && was_fresh_on_disk;
+        self.let_go(left);
+        Removed { was_there, was_on_disk }
+    }
+
+    /// Whether the tiers in memory know of the key.
+    fn is_in_memory<Q>(&self, hash: u64, key: &Q, key_bytes: &[u8]) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        self.memory.peek(hash, key, |_, _| ()).is_some()
+            || self.compressed.as_ref().is_some_and(|compressed| compressed.tier.holds(hash, key_bytes))
+    }
+
+    fn remove_now<Q>(&self, hash: u64, key: &Q, key_bytes: Option<&[u8]>) -> (bool, Left<'_, K, V>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let mut was_there = false;
-        let left = {
-            let mut stripe = self.leases.lock(hash);
-            let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
-            stripe.revoke(key);
-            let departed = self.memory.remove_if(hash, key, Reason::Removed, |stored| {
-                was_there = stored.value.is_some()
-                    && !self.clock.is_past(stored.fresh_until_ms)
-                    && self.stamps.is_valid(stored.born, stored.tags.as_deref());
+        let mut stripe = self.leases.lock(hash);
+        let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
+        stripe.revoke(key);
+        let departed = self.memory.remove_if(hash, key, Reason::Removed, |stored| {
+            was_there = stored.value.is_some()
+                && !self.clock.is_past(stored.fresh_until_ms)
+                && self.stamps.is_valid(stored.born, stored.tags.as_deref());
+            true
+        });
+        if let (Some(compressed), Some(key_bytes)) = (&self.compressed, key_bytes) {
+            compressed.tier.remove_if(hash, key_bytes, |kept| {
+                was_there |= !kept.is_absent
+                    && !self.clock.is_past(kept.times.fresh_until_ms)
+                    && self.stamps.is_valid_named(kept.born, kept.tags);
                 true
             });
-            if let (Some(compressed), Some(key_bytes)) = (&self.compressed, &key_bytes) {
-                compressed.tier.remove_if(hash, key_bytes, |kept| {
-                    was_there |= !kept.is_absent
-                        && !self.clock.is_past(kept.times.fresh_until_ms)
-                        && self.stamps.is_valid_named(kept.born, kept.tags);
-                    true
-                });
-            }
-            stripe.raise();
-            departed.map(|departed| Left { departed, own: Some(own) })
-        };
-        if let Some(left) = left {
-            self.let_go(left);
         }
-        was_there
+        let is_owed = match (&self.disk, key_bytes) {
+            (Some(disk), Some(key_bytes)) => disk.tier.remove(key_bytes),
+            _ => false,
+        };
+        stripe.raise();
+        let departed = departed.unwrap_or_else(|| self.memory.nothing_departed());
+        (was_there, Left { departed, own: Some(own), is_owed })
     }
 
-    /// Handles what left memory: demotes what still counts, tells the listener. No lock may be held.
-    pub(crate) fn let_go(&self, left: Left<'_, K, V>) {
-        left.departed.each(|leaver| {
-            if let (Some(compressed), Reason::Evicted | Reason::OverQuota) = (&self.compressed, leaver.reason) {
-                self.demote(compressed, &leaver, left.own);
-            }
-            if let (Some(listener), Some(value)) = (&self.listener, &leaver.value.value) {
-                let tell = || listener(leaver.key, value, leaver.reason);
-                if std::panic::catch_unwind(std::panic::AssertUnwindSafe(tell)).is_err() {
-                    self.counters.count_rare(Rare::ListenerPanic);
-                }
-            }
-        });
+    /// Returns when what was taken off the disk has survived what it is to survive.
+    pub(super) async fn settle_on_disk(&self, is_owed: bool) {
+        if let Some(disk) = self.disk.as_ref().filter(|_| is_owed) {
+            Box::pin(disk.tier.settle()).await;
+        }
     }
 
-    fn demote(&self, compressed: &Compressing<V>, leaver: &Leaver<'_, K, Stored<V>>, own: Option<Own>) {
-        let stored = leaver.value;
-        let dropped = |why| self.counters.dropped(Place::Compressed, why);
-        if self.clock.is_past(leaver.deadline_ms) {
-            return dropped(Dropped::Expired);
-        }
-        if !self.stamps.is_valid(stored.born, stored.tags.as_deref()) {
-            return dropped(Dropped::Invalidated);
-        }
-        let key_bytes = bytes_of(leaver.key);
-        let tags: Vec<&str> = stored.tags.iter().flat_map(|tags| tags.names()).collect();
-        let new = NewKept {
-            key: &key_bytes,
-            times: self.times_of(stored, leaver.deadline_ms),
-            cost: leaver.cost,
-            born: stored.born,
-            weight: leaver.weight,
-            tags: &tags,
-        };
-        let encoded = match &stored.value {
-            Some(value) => compressed.tier.encode(&new, |out| compressed.codec.encode(value, out)),
-            None => compressed.tier.encode_absent(&new),
-        };
-        // Why not is counted by the tier.
-        let Some(encoded) = encoded else { return };
-        let hash = self.memory.hash(leaver.key);
-        let own = own.filter(|own| own.stripe == self.epochs.stripe(hash) && own.epoch == leaver.epoch);
-        let epoch = leaver.epoch + u64::from(own.is_some());
-        let left = {
-            let stripe = self.leases.lock(hash);
-            if stripe.epoch() != epoch || self.moves_held.load(Ordering::Acquire) > 0 {
-                return dropped(Dropped::Invalidated);
-            }
-            compressed.tier.insert(hash, encoded)
-        };
-        drop(left);
+    /// Whether there is a tier below memory.
+    pub(super) fn has_below(&self) -> bool {
+        self.compressed.is_some() || self.disk.is_some()
     }
 
     /// The partition of a key as the tier counts them, and its quota.
@@ -316,11 +347,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// The weight of an entry, within what it may take.
     fn weight(&self, key: &K, value: Option<&V>, options: &EntryOptions, room: Room) -> Result<u32, Refused> {
-        if self.compressed.is_some()
+        if self.has_below()
             && let (Some(is_serialisable), Some(value)) = (self.weigher.is_serialisable, value)
             && !is_serialisable(value)
         {
-            let text = format!("value of key {} does not serialise, must for the compressed tier", shown(key));
+            let tier = if self.compressed.is_some() { "compressed" } else { "disk" };
+            let text = format!("value of key {} does not serialise, must for the {tier} tier", shown(key));
             return Err(Refused { error: Error::invalid(text), is_too_large: false });
         }
         let weight = match (options.weight, value) {
@@ -365,7 +397,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// What was there before stays.
     ///
     /// # Cancellation
-    /// Never waits today. With slower tiers a dropped future may have written some of them.
+    /// Waits for nothing, unless an older value of the key was on disk: then until that has
+    /// [survived](crate::Durability) what it is to. Stored it is before that.
     pub async fn insert(&self, key: K, value: V) -> Result<(), Error> {
         self.insert_with(key, value, EntryOptions::default()).await
     }
@@ -379,7 +412,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         shared.tasks.check_open()?;
         let born = shared.stamps.born();
         let entering = shared.prepare(key, Some(value), &options, born, None).map_err(|refused| refused.error)?;
-        shared.enter(entering);
+        let is_owed = shared.enter(entering);
+        shared.settle_on_disk(is_owed).await;
         Ok(())
     }
 
@@ -393,6 +427,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         self.shared.tasks.check_open()?;
-        Ok(self.shared.remove(key))
+        let removed = self.shared.remove(key).await;
+        self.shared.settle_on_disk(removed.was_on_disk).await;
+        Ok(removed.was_there)
     }
 }

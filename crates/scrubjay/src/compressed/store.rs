@@ -39,7 +39,6 @@ pub(crate) struct Left<'a> {
     departed: Departed<'a, Blob, ()>,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for the disk tier, which comes next"))]
 /// An entry that was evicted: it still counts, there was no room for it.
 pub(crate) struct Evicted<'a> {
     /// All of it.
@@ -48,7 +47,6 @@ pub(crate) struct Evicted<'a> {
     pub(crate) epoch: u64,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for the disk tier, which comes next"))]
 impl Left<'_> {
     /// Shows what was evicted, and nothing else that left.
     pub(crate) fn each_evicted(&self, mut f: impl FnMut(Evicted<'_>)) {
@@ -204,6 +202,11 @@ impl CompressedTier {
         drop(self.tier.remove_if(hash, key, Reason::Removed, |()| true));
     }
 
+    /// Whether the key has an entry, whatever it is worth.
+    pub(crate) fn holds(&self, hash: u64, key: &[u8]) -> bool {
+        self.tier.peek(hash, key, |_, ()| ()).is_some()
+    }
+
     /// Takes the key's entry out; whether there was one.
     pub(crate) fn remove(&self, hash: u64, key: &[u8]) -> bool {
         self.take(hash, key, Count::Removed)
@@ -251,6 +254,23 @@ impl CompressedTier {
                 f(&kept);
             }
         });
+    }
+
+    /// Parts that are locked apart.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.tier.shard_count()
+    }
+
+    /// The bytes of every entry of a part that is not expired.
+    pub(crate) fn blobs_of(&self, shard: usize) -> Vec<Arc<[u8]>> {
+        let mut blobs = Vec::new();
+        self.tier.for_each_of(shard, |seen| blobs.push(Arc::clone(&seen.key.0)));
+        blobs
+    }
+
+    /// Whether the key whose entry these bytes are has these very bytes still.
+    pub(crate) fn has(&self, hash: u64, blob: &Arc<[u8]>) -> bool {
+        self.tier.peek(hash, entry::key_of(blob), |found, ()| Arc::ptr_eq(&found.0, blob)).unwrap_or(false)
     }
 
     /// The budget in bytes.

@@ -71,6 +71,17 @@ pub(crate) struct Leaver<'a, K, V> {
     pub(crate) cost: u8,
 }
 
+/// One entry that is in the tier, or was a moment ago.
+pub(crate) struct Resident<'a, K, V> {
+    pub(crate) key: &'a K,
+    pub(crate) value: &'a V,
+    /// How often it was hit of late, 0 to 3.
+    pub(crate) hits: u8,
+    pub(crate) deadline_ms: u64,
+    pub(crate) weight: u32,
+    pub(crate) cost: u8,
+}
+
 impl<'a, K, V> Departed<'a, K, V> {
     pub(super) fn new(tier: &'a Tier<K, V>) -> Departed<'a, K, V> {
         Departed { tier, leaves: Leaves::new() }

@@ -11,7 +11,7 @@ mod retire;
 mod share;
 mod write;
 
-use super::departed::{Leave, Leaver};
+use super::departed::{Leave, Leaver, Resident};
 use super::grace::{Pinned, Published};
 use super::index::{First, Parts, Table};
 use super::policy::{Entries, Entry, Policy};
@@ -226,13 +226,15 @@ impl<K, V> Shard<K, V> {
     }
 
     /// Shows every entry that is not expired. Holds memory back while it runs.
-    pub(super) fn for_each(&self, around: &Surroundings, pinned: Pinned<'_>, mut f: impl FnMut(&K, &V)) {
+    pub(super) fn for_each(&self, around: &Surroundings, pinned: Pinned<'_>, mut f: impl FnMut(Resident<'_, K, V>)) {
         self.table.load(pinned).for_each(|slot| {
             let slot = self.slots.at(slot);
-            if !around.clock.is_past(slot.deadline_ms()) {
+            let deadline_ms = slot.deadline_ms();
+            if !around.clock.is_past(deadline_ms) {
                 // SAFETY: as in `find`: found in the published table under a pin that outlives the references.
                 let (key, value) = unsafe { slot.slot.entry() };
-                f(key, value);
+                let (hits, weight, cost) = (slot.hits(), slot.weight(), slot.cost());
+                f(Resident { key, value, hits, deadline_ms, weight, cost });
             }
         });
     }

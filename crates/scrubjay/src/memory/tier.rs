@@ -3,7 +3,7 @@
 //! The budget is cut evenly among the shards. A shard that must hold an entry of more than a quarter of its share takes
 //! capacity from the others, which take what is left over back once it is gone; the sum of all is always the budget.
 
-use super::departed::{Departed, Leave, Leaver, Leaves};
+use super::departed::{Departed, Leave, Leaver, Leaves, Resident};
 use super::epochs::Epochs;
 use super::grace;
 use super::index::Parts;
@@ -207,6 +207,11 @@ impl<K: Hash + Eq, V> Tier<K, V> {
         Some(departed)
     }
 
+    /// What a call that took nothing out returns.
+    pub(crate) fn nothing_departed(&self) -> Departed<'_, K, V> {
+        Departed::new(self)
+    }
+
     /// Takes the entry out. `is_wanted` is asked first, under the shard's lock: it must not call back.
     pub(crate) fn remove_if<Q>(
         &self,
@@ -230,8 +235,18 @@ impl<K: Hash + Eq, V> Tier<K, V> {
     /// not. Holds memory back while it runs.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&K, &V)) {
         for shard in &self.shards {
-            shard.for_each(&self.around, grace::pin().pinned(), &mut f);
+            shard.for_each(&self.around, grace::pin().pinned(), |seen| f(seen.key, seen.value));
         }
+    }
+
+    /// The same for one of the [`shard_count`](Tier::shard_count) shards, and with all that is known of an entry.
+    pub(crate) fn for_each_of(&self, shard: usize, f: impl FnMut(Resident<'_, K, V>)) {
+        self.shards[shard].for_each(&self.around, grace::pin().pinned(), f);
+    }
+
+    /// Parts that are locked apart.
+    pub(crate) fn shard_count(&self) -> usize {
+        self.shards.len()
     }
 
     /// Takes out every entry.

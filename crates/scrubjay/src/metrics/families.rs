@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name is in here once, and never changes its meaning: people have dashboards on it.
 
-use crate::stats::{Stats, TierStats, Unit, real};
+use crate::stats::{DiskStats, Stats, TierStats, Unit, real};
 
 /// One name, and where its samples come from.
 pub(super) struct Family {
@@ -39,6 +39,10 @@ enum Source {
     Cache(fn(&Stats) -> u64),
     /// One per cache, with a fraction.
     Real(fn(&Stats) -> f64),
+    /// One per cache with a disk tier.
+    Disk(fn(&DiskStats) -> u64),
+    /// The same with a fraction.
+    DiskReal(fn(&DiskStats) -> f64),
     /// One per cache and value of the label.
     By(&'static str, fn(&Stats) -> Vec<(&'static str, u64)>),
     /// None: the load times are written and recorded apart.
@@ -142,6 +146,54 @@ pub(super) const FAMILIES: &[Family] = &[
         "Panics of the departure listener.",
         Source::Cache(|stats| stats.listener_panics),
     ),
+    gauge("scrubjay_disk_open", "1 if the folder of the disk tier is open.", Source::Disk(|disk| disk.is_open.into())),
+    counter(
+        "scrubjay_disk_kept_total",
+        "Entries evicted above that were on disk still.",
+        Source::Disk(|disk| disk.kept),
+    ),
+    counter(
+        "scrubjay_disk_unsettled_removals_total",
+        "Removals that might not survive the end of the process.",
+        Source::Disk(|disk| disk.unsettled),
+    ),
+    counter(
+        "scrubjay_disk_forgotten_total",
+        "How often all entries were given up, since what was known of invalidations was not whole.",
+        Source::Disk(|disk| disk.forgotten),
+    ),
+    bytes(gauge("scrubjay_disk_index_bytes", "Bytes of memory of the index.", Source::Disk(|disk| disk.index_bytes))),
+    bytes(gauge(
+        "scrubjay_disk_queued_bytes",
+        "Bytes that wait to be written.",
+        Source::Disk(|disk| disk.queued_bytes),
+    )),
+    bytes(counter("scrubjay_disk_put_bytes_total", "Bytes given to be written.", Source::Disk(|disk| disk.put_bytes))),
+    bytes(counter(
+        "scrubjay_disk_written_bytes_total",
+        "Bytes given to the device.",
+        Source::Disk(|disk| disk.written_bytes),
+    )),
+    gauge(
+        "scrubjay_disk_write_amplification",
+        "Bytes given to the device for each that was given to be written.",
+        Source::DiskReal(|disk| disk.write_amplification),
+    ),
+    counter(
+        "scrubjay_disk_reinserted_total",
+        "Hot entries written once more by reclaim.",
+        Source::Disk(|disk| disk.reinserted),
+    ),
+    counter(
+        "scrubjay_disk_errors_total",
+        "Operations of the device that failed.",
+        Source::Disk(|disk| disk.device_errors),
+    ),
+    counter(
+        "scrubjay_disk_lost_total",
+        "Entries lost in memory or at opening.",
+        Source::Disk(|disk| disk.lost + disk.distrusted),
+    ),
     Family {
         unit: ::metrics::Unit::Seconds,
         ..gauge(
@@ -167,7 +219,8 @@ const fn bytes(family: Family) -> Family {
 impl Family {
     /// Shows every sample of one cache to `f`, with its labels besides `cache`.
     pub(super) fn each(&self, stats: &Stats, mut f: impl FnMut(&[(&'static str, &'static str)], Value)) {
-        let tiers = [("memory", Some(&stats.memory)), ("compressed", stats.compressed.as_ref())];
+        let below = [("compressed", stats.compressed.as_ref()), ("disk", stats.disk.as_ref())];
+        let tiers = std::iter::once(("memory", Some(&stats.memory))).chain(below);
         let tiers = tiers.into_iter().filter_map(|(name, tier)| Some((name, tier?)));
         match &self.source {
             Source::Tier(of) => tiers.for_each(|(name, tier)| f(&[("tier", name)], Value::Count(of(tier)))),
@@ -183,6 +236,8 @@ impl Family {
             }
             Source::Cache(of) => f(&[], Value::Count(of(stats))),
             Source::Real(of) => f(&[], Value::Real(of(stats))),
+            Source::Disk(of) => stats.disk_store.iter().for_each(|disk| f(&[], Value::Count(of(disk)))),
+            Source::DiskReal(of) => stats.disk_store.iter().for_each(|disk| f(&[], Value::Real(of(disk)))),
             Source::By(label, of) => of(stats).into_iter().for_each(|(is, n)| f(&[(label, is)], Value::Count(n))),
             Source::Apart => {}
         }

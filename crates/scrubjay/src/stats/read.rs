@@ -3,7 +3,7 @@
 //! Plain data, to be logged, compared, serialised. What a number means stands on its field, and only there: the texts of
 //! the exported metrics say the same in fewer words.
 
-use super::{Counters, Dropped, Frequent, LoadTime, Rare};
+use super::{Counters, DiskStats, Dropped, Frequent, LoadTime, Rare};
 use crate::compressed::CompressedTier;
 use crate::memory::{Reason, Tier};
 use serde::Serialize;
@@ -31,6 +31,11 @@ pub struct Stats {
     pub memory: TierStats,
     /// The compressed tier, if the cache has one. Only what memory missed is looked up here.
     pub compressed: Option<TierStats>,
+    /// The disk tier, if the cache has one. Only what the tiers in memory missed is looked up here. What is evicted and expires,
+    /// entries and weight are those of the whole folder, which caches may share.
+    pub disk: Option<TierStats>,
+    /// What else there is to say of that tier.
+    pub disk_store: Option<DiskStats>,
     /// Calls of a loader that ended, well or not. A call for many keys is one.
     pub loads: u64,
     /// Of those, the ones that ended in an error, a panic or a hard timeout.
@@ -90,7 +95,7 @@ pub struct TierStats {
     pub stale_hits: u64,
     /// Lookups that found nothing here which they might return.
     pub misses: u64,
-    /// Entries stored here; in the compressed tier, the ones that memory evicted.
+    /// Entries stored here; in a tier below, the ones that came down.
     pub inserts: u64,
     /// Entries that left, by reason.
     pub departures: Departures,
@@ -187,6 +192,16 @@ pub struct Drops {
     pub not_decoded: u64,
     /// They were of another schema version, codec or key.
     pub foreign: u64,
+    /// Too much waited to be written already.
+    pub queue_full: u64,
+    /// The tier's admission policy kept them out.
+    pub not_admitted: u64,
+    /// The device failed.
+    pub failed: u64,
+    /// The device did not answer in time.
+    pub timed_out: u64,
+    /// The device was left alone, since it had failed, or the tier was not there.
+    pub skipped: u64,
 }
 
 /// What memory says of itself.
@@ -228,8 +243,8 @@ impl Stats {
 
     /// Lookups that some tier answered, stale ones included.
     pub fn hits(&self) -> u64 {
-        let below = self.compressed.as_ref().map_or(0, |tier| tier.hits + tier.stale_hits);
-        self.memory.hits + self.memory.stale_hits + below
+        let below = [&self.compressed, &self.disk].into_iter().flatten().map(|tier| tier.hits + tier.stale_hits);
+        self.memory.hits + self.memory.stale_hits + below.sum::<u64>()
     }
 
     /// The mean time of a load, 0 before the first.
@@ -282,6 +297,11 @@ impl Drops {
             ("corrupt", self.corrupt),
             ("not_decoded", self.not_decoded),
             ("foreign", self.foreign),
+            ("queue_full", self.queue_full),
+            ("not_admitted", self.not_admitted),
+            ("failed", self.failed),
+            ("timed_out", self.timed_out),
+            ("skipped", self.skipped),
         ]
     }
 
@@ -300,6 +320,11 @@ impl Drops {
             corrupt: self.corrupt + other.corrupt,
             not_decoded: self.not_decoded + other.not_decoded,
             foreign: self.foreign + other.foreign,
+            queue_full: self.queue_full + other.queue_full,
+            not_admitted: self.not_admitted + other.not_admitted,
+            failed: self.failed + other.failed,
+            timed_out: self.timed_out + other.timed_out,
+            skipped: self.skipped + other.skipped,
         }
     }
 
@@ -320,15 +345,22 @@ impl Drops {
 }
 
 impl Counters {
-    /// Everything that was counted, with what memory holds now, and the compressed tier's own count if there is one.
-    pub(crate) fn read(&self, memory: Level, compressed: Option<TierStats>) -> Stats {
+    /// Everything that was counted, with what memory holds now, and the own counts of the tiers below that there are.
+    pub(crate) fn read(
+        &self,
+        memory: Level,
+        compressed: Option<TierStats>,
+        disk: Option<(TierStats, DiskStats)>,
+    ) -> Stats {
         // A load's end is counted before its time and read after it: no time is without its load.
         let load_seconds = Duration::from_nanos(self.rare(Rare::LoadNanoseconds)).as_secs_f64();
         let load_errors = self.rare(Rare::LoadError);
         Stats {
             memory: self.read_memory(memory),
-            codec_errors: compressed.as_ref().map_or(0, |tier| tier.drops.codec_errors()),
+            codec_errors: codec_errors_of(compressed.as_ref()) + codec_errors_of(disk.as_ref().map(|(tier, _)| tier)),
             compressed: compressed.map(|tier| self.add_to_compressed(tier)),
+            disk_store: disk.as_ref().map(|(_, store)| store.clone()),
+            disk: disk.map(|(tier, _)| self.add_to_disk(tier)),
             loads: load_errors + self.rare(Rare::LoadOk),
             load_errors,
             load_seconds,
@@ -361,6 +393,18 @@ impl Counters {
         }
     }
 
+    /// The same for the disk tier.
+    fn add_to_disk(&self, tier: TierStats) -> TierStats {
+        let on_the_way = Drops::read(&self.disk_dropped);
+        TierStats {
+            hits: self.frequent(Frequent::DiskHit),
+            stale_hits: self.frequent(Frequent::DiskStaleHit),
+            misses: self.frequent(Frequent::DiskMiss),
+            drops: tier.drops.plus(&on_the_way),
+            ..tier
+        }
+    }
+
     fn read_memory(&self, level: Level) -> TierStats {
         TierStats {
             hits: self.frequent(Frequent::MemoryHit),
@@ -375,6 +419,10 @@ impl Counters {
             unit: level.unit,
         }
     }
+}
+
+fn codec_errors_of(tier: Option<&TierStats>) -> u64 {
+    tier.map_or(0, |tier| tier.drops.codec_errors())
 }
 
 impl From<&CompressedTier> for TierStats {

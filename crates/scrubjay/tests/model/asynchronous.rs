@@ -2,7 +2,7 @@
 
 use super::config::{Below, Config};
 use super::subject::{Load, Meanwhile, New, Outcome, Seen, Subject, Value, outcome, tag_name};
-use scrubjay::{Cache, ErrorKind, Stats};
+use scrubjay::{Cache, CacheBuilder, ErrorKind, Stats, WarmUpState};
 use std::future::Future;
 use std::rc::Rc;
 use tokio::runtime::{Builder, Runtime};
@@ -16,20 +16,25 @@ pub(crate) fn runtime() -> Rc<Runtime> {
 
 pub(crate) fn subject(runtime: &Rc<Runtime>, config: &Config) -> Box<dyn Subject> {
     let runtime = Rc::clone(runtime);
+    let config = config.clone();
     if config.below == Below::Floats {
-        let cache = runtime.block_on(config.floats_builder().build()).unwrap();
-        return Box::new(Asynchronous { cache, runtime });
+        return Asynchronous::<Vec<f64>>::boxed(runtime, move || config.floats_builder());
     }
-    let cache = runtime.block_on(config.text_builder().build()).unwrap();
-    Box::new(Asynchronous { cache, runtime })
+    Asynchronous::<String>::boxed(runtime, move || config.text_builder())
 }
 
 struct Asynchronous<V> {
+    builder: Box<dyn Fn() -> CacheBuilder<String, V>>,
     cache: Cache<String, V>,
     runtime: Rc<Runtime>,
 }
 
 impl<V: Value> Asynchronous<V> {
+    fn boxed(runtime: Rc<Runtime>, builder: impl Fn() -> CacheBuilder<String, V> + 'static) -> Box<dyn Subject> {
+        let cache = runtime.block_on(builder().build()).unwrap();
+        Box::new(Asynchronous { builder: Box::new(builder), cache, runtime })
+    }
+
     fn now<T>(&self, future: impl Future<Output = T>) -> T {
         self.runtime.block_on(future)
     }
@@ -42,8 +47,16 @@ impl<V: Value> Asynchronous<V> {
             for _ in 0..TURNS {
                 tokio::task::yield_now().await;
             }
+            // What it does meanwhile may wait for the disk.
+            let is_begun = || !load.asked.lock().unwrap().is_empty();
+            while self.cache.stats().refreshes > before.refreshes && !is_begun() {
+                tokio::task::yield_now().await;
+            }
+            let is_begun = is_begun();
+            while self.cache.stats().loads < before.loads + u64::from(is_begun) {
+                tokio::task::yield_now().await;
+            }
             let stats = self.cache.stats();
-            let is_begun = !load.asked.lock().unwrap().is_empty();
             assert_eq!(stats.loads, before.loads + u64::from(is_begun), "a load that began has ended");
             assert!(is_begun || stats.refreshes == before.refreshes, "a refresh that is counted has begun");
             result
@@ -133,6 +146,14 @@ impl<V: Value> Subject for Asynchronous<V> {
 
     fn stats(&self) -> Stats {
         self.cache.stats()
+    }
+
+    fn reopen(&mut self) {
+        self.now(self.cache.close());
+        self.cache = self.now((self.builder)().build()).unwrap();
+        while self.cache.warm_up().state == WarmUpState::Running {
+            std::thread::yield_now();
+        }
     }
 }
 

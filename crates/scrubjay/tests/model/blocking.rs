@@ -2,7 +2,7 @@
 
 use super::config::{Below, Config};
 use super::subject::{Load, Meanwhile, New, Outcome, Seen, Subject, Value, outcome, tag_name};
-use scrubjay::{BlockingCache, ErrorKind, Stats};
+use scrubjay::{BlockingCache, CacheBuilder, ErrorKind, Stats, WarmUpState};
 use std::rc::Rc;
 use tokio::runtime::{Builder, Runtime};
 
@@ -11,21 +11,25 @@ pub(crate) fn runtime() -> Rc<Runtime> {
 }
 
 pub(crate) fn subject(runtime: &Rc<Runtime>, config: &Config) -> Box<dyn Subject> {
-    let (handle, runtime) = (runtime.handle().clone(), Rc::clone(runtime));
+    let (handle, runtime, config) = (runtime.handle().clone(), Rc::clone(runtime), config.clone());
     if config.below == Below::Floats {
-        let cache = config.floats_builder().runtime(handle).build_blocking().unwrap();
-        return Box::new(Blocking { cache, runtime });
+        return Blocking::<Vec<f64>>::boxed(runtime, move || config.floats_builder().runtime(handle.clone()));
     }
-    let cache = config.text_builder().runtime(handle).build_blocking().unwrap();
-    Box::new(Blocking { cache, runtime })
+    Blocking::<String>::boxed(runtime, move || config.text_builder().runtime(handle.clone()))
 }
 
 struct Blocking<V> {
+    builder: Box<dyn Fn() -> CacheBuilder<String, V>>,
     cache: BlockingCache<String, V>,
     runtime: Rc<Runtime>,
 }
 
 impl<V: Value> Blocking<V> {
+    fn boxed(runtime: Rc<Runtime>, builder: impl Fn() -> CacheBuilder<String, V> + 'static) -> Box<dyn Subject> {
+        let cache = builder().build_blocking().unwrap();
+        Box::new(Blocking { builder: Box::new(builder), cache, runtime })
+    }
+
     /// The result of a call with a loader, when nothing of it goes on any more.
     fn to_the_end<T>(&self, load: &Load, call: impl FnOnce() -> T) -> T {
         let before = self.cache.stats();
@@ -124,6 +128,14 @@ impl<V: Value> Subject for Blocking<V> {
 
     fn stats(&self) -> Stats {
         self.cache.stats()
+    }
+
+    fn reopen(&mut self) {
+        self.cache.close().unwrap();
+        self.cache = (self.builder)().build_blocking().unwrap();
+        while self.cache.warm_up().state == WarmUpState::Running {
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a cache may be made of, by number.
 
 use super::reference::KEYS;
-use scrubjay::{CacheBuilder, Clock, Compressed, FailSafe, Floats, Json, Key, Memory, Raw};
+use scrubjay::{CacheBuilder, Clock, Codec, Compressed, Disk, FailSafe, Floats, Json, Key, Memory, Postcard, Raw};
+use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// Through which calls.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +45,10 @@ pub(crate) struct Config {
     pub(crate) is_wide: bool,
     /// Whether the compressed tier too is too small, for values that are large then.
     pub(crate) is_small_below: bool,
+    /// The folder of the disk tier, if there is one: it holds everything, and the cache may be closed and opened again.
+    pub(crate) folder: Option<Arc<TempDir>>,
+    pub(crate) is_written_through: bool,
+    pub(crate) is_warmed: bool,
     pub(crate) has_partition: bool,
     pub(crate) has_measured_cost: bool,
     pub(crate) ttl_ms: Option<u64>,
@@ -132,6 +138,9 @@ impl Config {
             ttl_jitter: if given(1) == 1 { 0.3 } else { 0.0 },
             back_off_ms: given(50),
             ttl_ms: (!random.is_one_in(4)).then_some(1000),
+            folder: (face != Face::Memory && random.is_one_in(6)).then(|| Arc::new(tempfile::tempdir().unwrap())),
+            is_written_through: random.is_one_in(3),
+            is_warmed: random.is_one_in(2),
             clock: Clock::held(),
         }
     }
@@ -139,6 +148,7 @@ impl Config {
     /// Whether nothing is ever lost: what memory cannot hold lies below.
     pub(crate) fn holds_all(&self) -> bool {
         match self.below {
+            _ if self.folder.is_some() => true,
             Below::None => self.room == Room::Ample,
             _ => !self.is_small_below,
         }
@@ -204,16 +214,26 @@ impl Config {
     pub(crate) fn text_builder(&self) -> CacheBuilder<String, String> {
         let builder = self.times(CacheBuilder::memory(scrubjay::Cache::builder("model"), self.memory()));
         match self.below {
-            Below::Postcard => builder.compressed(self.compressed()),
-            Below::Json => builder.compressed_with(self.compressed().zstd(), Json),
-            Below::Raw => builder.compressed_with(self.compressed(), Raw),
-            Below::None | Below::Floats => builder,
+            Below::Postcard => self.on_disk(builder.compressed(self.compressed()), Postcard),
+            Below::Json => self.on_disk(builder.compressed_with(self.compressed().zstd(), Json), Json),
+            Below::Raw => self.on_disk(builder.compressed_with(self.compressed(), Raw), Raw),
+            Below::None | Below::Floats => self.on_disk(builder, Postcard),
         }
     }
 
     pub(crate) fn floats_builder(&self) -> CacheBuilder<String, Vec<f64>> {
         let builder = self.times(CacheBuilder::memory(scrubjay::Cache::builder("model"), self.memory()));
-        builder.compressed_with(self.compressed().none(), Floats)
+        self.on_disk(builder.compressed_with(self.compressed().none(), Floats), Floats)
+    }
+
+    fn on_disk<V: Clone + Send + Sync + 'static>(
+        &self,
+        builder: CacheBuilder<String, V>,
+        codec: impl Codec<V>,
+    ) -> CacheBuilder<String, V> {
+        let Some(folder) = &self.folder else { return builder };
+        let disk = Disk::at(folder.path()).bytes(32 << 20).min_len(64);
+        builder.disk_with(disk.write_through(self.is_written_through).warm_restart(self.is_warmed), codec)
     }
 
     fn compressed(&self) -> Compressed {

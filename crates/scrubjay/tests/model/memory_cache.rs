@@ -115,6 +115,8 @@ impl Subject for Synchronous {
         load.keys.iter().map(|key| self.load_one(load, *key)).collect()
     }
 
+    fn reopen(&mut self) {}
+
     fn stats(&self) -> Stats {
         self.cache.stats()
     }

@@ -136,6 +136,12 @@ impl Reference {
         self.states.fill(State::default());
     }
 
+    /// What is remembered of loaders that failed is the process' own, and so is a budget that was changed.
+    pub(crate) fn reopen(&mut self) {
+        self.states.iter_mut().for_each(|state| state.trouble = None);
+        self.capacity = self.config.capacity();
+    }
+
     pub(crate) fn remove_by_tag(&mut self, tag: u8) {
         for state in &mut self.states {
             state.entry.take_if(|entry| entry.tags.contains(&tag));

@@ -56,6 +56,7 @@ impl Steps {
             80..82 => self.remove_by_prefix(),
             82 => self.clear(),
             83..85 => self.resize(),
+            85 if self.reference.config.folder.is_some() => self.reopen(),
             _ => self.advance(),
         }
     }
@@ -310,6 +311,13 @@ impl Steps {
         Ok(())
     }
 
+    fn reopen(&mut self) -> Verdict {
+        self.note("reopen");
+        self.subject.reopen();
+        self.reference.reopen();
+        Ok(())
+    }
+
     /// To a moment of any entry's where something ends, or just before it, or by any time.
     fn advance(&mut self) -> Verdict {
         let number = self.some_key();
@@ -340,6 +348,11 @@ impl Steps {
         if let Some(below) = &stats.compressed {
             ensure!(below.weight <= below.capacity, "the compressed tier holds {} of {}", below.weight, below.capacity);
             ensure!(below.drops.corrupt + below.drops.not_decoded + below.drops.foreign == 0, "{:?}", below.drops);
+        }
+        if let Some(below) = &stats.disk {
+            ensure!(below.weight <= below.capacity, "the disk tier holds {} of {}", below.weight, below.capacity);
+            let lost = below.drops.corrupt + below.drops.not_decoded + below.drops.foreign + below.drops.queue_full;
+            ensure!(lost + below.drops.failed + below.drops.timed_out == 0, "{:?}", below.drops);
         }
         ensure!(stats.waiting == 0 && stats.listener_panics == 0, "{stats:?}");
         Ok(())

@@ -184,4 +184,6 @@ pub(crate) trait Subject {
     /// The same for many keys.
     fn load_many(&self, load: &Load) -> Vec<Outcome>;
     fn stats(&self) -> Stats;
+    /// Closes the cache, and opens another on its folder.
+    fn reopen(&mut self);
 }

@@ -4,6 +4,7 @@
 //! those who wait have been told.
 
 use super::super::settings::millis;
+use super::super::write::bytes_of;
 use super::super::{Left, Shared};
 use crate::error::Error;
 use crate::flight::{Answer, Lease, Scope, Stripe, Trouble};
@@ -98,10 +99,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Takes the key out of the tiers: the loader has said something newer, and that is not to be stored.
     fn supersede(&self, stripe: &mut Stripe<'_, K, Answer<V>>, hash: u64, key: &K) -> Option<Left<'_, K, V>> {
         let departed = self.memory.remove_if(hash, key, Reason::Replaced, |_| true);
-        if let Some(compressed) = &self.compressed {
-            let mut key_bytes = Vec::new();
-            key.encode(&mut key_bytes);
-            compressed.tier.replaced(hash, &key_bytes);
+        if self.has_below() {
+            let key_bytes = bytes_of(key);
+            if let Some(compressed) = &self.compressed {
+                compressed.tier.replaced(hash, &key_bytes);
+            }
+            if let Some(disk) = &self.disk {
+                disk.tier.replace(&key_bytes, None);
+            }
         }
         stripe.raise();
         departed.map(Left::from)

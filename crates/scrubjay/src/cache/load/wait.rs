@@ -39,8 +39,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     pub(in crate::cache) async fn wait(&self, waiter: Waiter<Answer<V>>, fallback: Fallback<'_, K, V>) -> Outcome<V> {
         match self.landing(waiter, fallback).await {
             Ok(landing) => match &*landing {
-                Landing::Done(answer) => self.or_fallback(answer.result.clone(), fallback),
-                Landing::Abandoned { is_panic } => self.or_fallback(Err(self.abandoned(*is_panic)), fallback),
+                Landing::Done(answer) => self.or_fallback(answer.result.clone(), fallback).await,
+                Landing::Abandoned { is_panic } => self.or_fallback(Err(self.abandoned(*is_panic)), fallback).await,
             },
             Err(value) => Ok(Some(value)),
         }
@@ -62,9 +62,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         match &*landing {
             Landing::Done(answer) => {
                 let is_taken = asked == born || answer.result.is_err() || self.is_valid(&answer.scope, born);
-                is_taken.then(|| self.or_fallback(answer.result.clone(), fallback))
+                if is_taken { Some(self.or_fallback(answer.result.clone(), fallback).await) } else { None }
             }
-            Landing::Abandoned { is_panic: true } => Some(self.or_fallback(Err(self.abandoned(true)), fallback)),
+            Landing::Abandoned { is_panic: true } => Some(self.or_fallback(Err(self.abandoned(true)), fallback).await),
             Landing::Abandoned { is_panic: false } => match self.tasks.check_open() {
                 Ok(()) => None,
                 Err(closed) => Some(Err(closed)),
@@ -95,23 +95,30 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             }
         }
         // It may have become too old meanwhile, or never have been there.
-        let Some(value) = self.fall_back(fallback) else { return Ok(waiter.await) };
+        let Some(value) = self.fall_back(fallback).await else { return Ok(waiter.await) };
         self.counters.count_rare(Rare::SoftTimeout);
         Err(value)
     }
 
-    fn or_fallback(&self, result: Outcome<V>, fallback: Fallback<'_, K, V>) -> Outcome<V> {
-        result.or_else(|error| self.served_for_safety(fallback).map(Some).ok_or(error))
+    async fn or_fallback(&self, result: Outcome<V>, fallback: Fallback<'_, K, V>) -> Outcome<V> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => self.served_for_safety(fallback).await.map(Some).ok_or(error),
+        }
     }
 
     /// The value past its time, if there is one and it may serve still.
-    pub(super) fn fall_back(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
-        let may_serve = |stale: &Stale<V>| !self.clock.is_past(stale.fail_safe_until_ms);
+    pub(super) async fn fall_back(&self, fallback: Fallback<'_, K, V>) -> Option<V> {
         match fallback {
-            Fallback::Stale(stale) => may_serve(stale).then(|| stale.value.clone()),
-            Fallback::Below(key) => self.stale_below(key).filter(may_serve).map(|stale| stale.value),
+            Fallback::Stale(stale) => self.value_of(stale),
+            Fallback::Below(key) => self.stale_below(key).await.and_then(|(stale, _)| self.value_of(&stale)),
             Fallback::Nothing => None,
         }
+    }
+
+    /// A value past its time, unless even that is over.
+    pub(super) fn value_of(&self, stale: &Stale<V>) -> Option<V> {
+        (!self.clock.is_past(stale.fail_safe_until_ms)).then(|| stale.value.clone())
     }
 
     fn is_valid(&self, scope: &Scope, born: u64) -> bool {
