@@ -71,13 +71,13 @@ impl Admitter {
     }
 
     /// Whether the value of a put is to be stored. Remembers that it was asked.
-    pub(crate) fn admits(&self, hash: u64, heat: u8, is_space_full: bool) -> bool {
+    pub(crate) fn admits(&self, hash: u64, heat: u8, is_space_full: impl FnOnce() -> bool) -> bool {
         match self {
             Admitter::All => true,
-            Admitter::SecondHit(window) => window.remember(hash) || !is_space_full,
+            Admitter::SecondHit(window) => window.remember(hash) || !is_space_full(),
             Admitter::Heat(bar, sketch) => {
                 let heat = heat.max(sketch.count(hash)).min(HEAT_MAX);
-                !is_space_full || bar.is_passed(heat)
+                !is_space_full() || bar.is_passed(heat)
             }
         }
     }

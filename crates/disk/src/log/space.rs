@@ -86,6 +86,13 @@ impl Space {
         self.state.lock().is_starved
     }
 
+    /// Whether what comes takes the place of something: there is no more to spare than the segment that reclaim keeps free,
+    /// and what a segment gives back when it is sealed.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.state.lock();
+        state.is_starved || state.used + 2 * self.segment_len + self.segment_len / 8 > state.capacity
+    }
+
     /// Whether there is less than a segment to spare.
     pub(crate) fn is_short(&self) -> bool {
         let state = self.state.lock();

@@ -152,7 +152,7 @@ impl Core {
         if value.len() > VALUE_LEN_MAX || draft.len() as u64 > self.log.record_len_max() {
             return self.drop_put(state, hash, Why::TooLarge);
         }
-        if !options.is_pinned && !self.admitter.admits(hash, options.heat, self.log.space.is_short()) {
+        if !options.is_pinned && !self.admitter.admits(hash, options.heat, || self.log.space.is_full()) {
             return self.drop_put(state, hash, Why::NotAdmitted);
         }
         self.append_value(state, draft.sign(), options.heat)
