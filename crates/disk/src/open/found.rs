@@ -53,7 +53,8 @@ impl Found {
         match read_footer(&*file, identity) {
             Ok(footer) => {
                 let latest_ms = footer.latest_ms.max(created_ms);
-                let (end, items, synced) = (footer.records_end, footer.items, footer.synced.max(begun_at));
+                let (end, items) = (footer.records_end, footer.items);
+                let synced = footer.synced.max(begun_at).min(Position { seq, offset: end });
                 return Ok(Found { seq, file, len, header, end, latest_ms, synced, items, scan: None });
             }
             Err(NoFooter::Newer(version)) => return Err(newer(version)),
@@ -62,7 +63,8 @@ impl Found {
         }
         let mut scan = scan(&*file, identity).map_err(failed)?;
         let items = std::mem::take(&mut scan.items);
-        let synced = scan.synced.max(begun_at);
+        // Nobody can know more of the log than there was.
+        let synced = scan.synced.max(begun_at).min(Position { seq, offset: scan.end });
         Ok(Found { seq, file, len, header, end: scan.end, latest_ms: created_ms, synced, items, scan: Some(scan) })
     }
 
