@@ -50,6 +50,63 @@ fn readers_see_whole_vectors_while_writers_replace_and_remove_them() {
     assert_eq!(store.stats().undecodable, 0);
 }
 
+#[tokio::test]
+async fn calls_are_made_beside_the_runtime_and_panics_go_on_in_the_caller() {
+    let store = fresh();
+    let caller = thread::current().id();
+    let made = store.call(move |store| {
+        assert_ne!(thread::current().id(), caller);
+        store.put("m@1", "jay", &floats(1, 4))
+    });
+    assert!(made.await.unwrap());
+    let found = store.call(|store| store.get("m@1", "jay")).await.unwrap().unwrap();
+    assert_eq!(found.floats(), floats(1, 4));
+    assert!(store.call(|store| store.put("m@1", "jay", &[])).await.is_err());
+    let other = store.clone();
+    let panicked = tokio::spawn(async move { other.call(|_| -> Result<(), _> { panic!("of the calls") }).await });
+    assert!(panicked.await.unwrap_err().is_panic());
+    assert!(store.check().is_ok());
+}
+
+#[test]
+fn a_call_without_a_runtime_is_an_error() {
+    let store = fresh();
+    let mut call = std::pin::pin!(store.call(|store| store.get("m@1", "jay")));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(result) = call.as_mut().poll(&mut context) else { panic!("it waits for nothing") };
+    assert_eq!(result.unwrap_err().kind(), scrubjay::ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_store_may_be_closed_while_others_call() {
+    let store = fresh();
+    thread::scope(|scope| {
+        let callers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    for round in 0_u16..=u16::MAX {
+                        let put = store.put("m@1", "jay", &floats(round % 100, 64));
+                        let error = match put.and_then(|_| store.get("m@1", "jay")) {
+                            Ok(found) => {
+                                found.iter().for_each(assert_whole);
+                                continue;
+                            }
+                            Err(error) => error,
+                        };
+                        assert_eq!(error.kind(), scrubjay::ErrorKind::Closed, "{error}");
+                        return;
+                    }
+                })
+            })
+            .collect();
+        while store.stats().puts < 50 {
+            thread::yield_now();
+        }
+        store.close().unwrap();
+        callers.into_iter().for_each(|caller| caller.join().unwrap());
+    });
+}
+
 #[test]
 fn puts_of_different_dimensions_and_clears_never_mix() {
     let store = fresh();
