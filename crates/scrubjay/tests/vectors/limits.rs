@@ -85,6 +85,7 @@ fn the_longest_record_fits_into_the_smallest_store() {
     let open = || VectorStore::open_on(Arc::new(device.clone()), VectorOptions::bytes(4 << 20)).unwrap();
     let store = open();
     let (floats, metadata) = (vec![1.5_f32; 65_536], vec![7; 65_536]);
+    store.put("rare@1", "jay", &[1.0, 2.0, 3.0]).unwrap();
     // Some times the whole store, so that it goes on to make room.
     for at in 0_u8..40 {
         let key = vec![at; 65_535];
@@ -93,11 +94,12 @@ fn the_longest_record_fits_into_the_smallest_store() {
     }
     let stats = store.stats();
     assert!(stats.evicted > 0 && stats.used_bytes <= 4 << 20, "{stats:?}");
-    // What is known of the namespace was in the first segment, and outlives it.
+    // What is known of the namespaces was in the first segment, and outlives it.
     store.close().unwrap();
     let store = open();
-    assert_eq!((store.dimensions("m@1"), store.stats().namespaces), (Some(65_536), 1));
+    assert_eq!((store.dimensions("m@1"), store.stats().namespaces), (Some(65_536), 2));
     assert!((1..40).contains(&store.len("m@1")));
+    assert_eq!((store.dimensions("rare@1"), store.len("rare@1")), (Some(3), 0));
 }
 
 #[test]

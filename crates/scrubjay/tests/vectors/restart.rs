@@ -56,9 +56,13 @@ fn what_was_removed_or_cleared_stays_so_when_the_process_dies() {
     let store = filled(&device);
     store.flush().unwrap();
     store.delete_batch("m@1", &["1", "2", "3"]).unwrap();
+    // The process dies when a call has returned, and does nothing more.
+    let after_delete = device.kill();
     store.clear_namespace("m@2").unwrap();
-    // The process dies here: nothing after the two calls above.
-    let after = open_on(&device.kill());
+    let after_clear = device.kill();
+    let after = open_on(&after_delete);
+    assert_eq!((found(&after, "m@1"), found(&after, "m@2")), (197, 200));
+    let after = open_on(&after_clear);
     assert_eq!((found(&after, "m@1"), found(&after, "m@2")), (197, 0));
     assert_eq!(after.get_batch("m@1", &["1", "2", "3"]).unwrap(), [None, None, None]);
     assert_eq!(after.namespaces(), ["m@1"]);
