@@ -107,37 +107,41 @@ fn a_store_may_be_closed_while_others_call() {
     });
 }
 
+/// Puts batches of vectors of so many dimensions, and clears now and then. How many vectors were accepted.
+fn put_and_clear(store: &VectorStore, dimensions: usize) -> usize {
+    let mut accepted = 0;
+    for round in 0..20_u16 {
+        let keys: Vec<String> = (0..100).map(|key| format!("{dimensions}:{key}")).collect();
+        let vector = floats(round, dimensions);
+        // Refused as a whole, where the namespace has others.
+        accepted += store.put_batch("m@1", keys.iter().map(|key| (key, &vector))).unwrap_or(0);
+        for vector in store.get_batch("m@1", &keys).unwrap().iter().flatten() {
+            assert_eq!(vector.dimensions(), dimensions);
+            assert_whole(vector);
+        }
+        if round % 4 == 3 {
+            store.clear_namespace("m@1").unwrap();
+        }
+    }
+    accepted
+}
+
 #[test]
 fn puts_of_different_dimensions_and_clears_never_mix() {
     let store = fresh();
-    let accepted: usize = thread::scope(|scope| {
-        let writers: Vec<_> = [4_usize, 5, 6]
-            .into_iter()
-            .map(|dimensions| {
-                let store = store.clone();
-                scope.spawn(move || {
-                    let mut accepted = 0;
-                    for round in 0..400_u16 {
-                        let put = store.put("m@1", format!("{dimensions}:{round}"), &floats(round, dimensions));
-                        accepted += usize::from(put.is_ok_and(|is_stored| is_stored));
-                        if round % 20 == 19 {
-                            store.clear_namespace("m@1").unwrap();
-                        }
-                        // Whatever is there is of one kind, unless a clear came between.
-                        if let Some(vector) = store.get("m@1", format!("{dimensions}:{round}")).unwrap() {
-                            assert_eq!(vector.dimensions(), dimensions);
-                        }
-                    }
-                    accepted
-                })
-            })
-            .collect();
-        writers.into_iter().map(|writer| writer.join().unwrap()).sum()
-    });
-    assert!(accepted >= 400, "{accepted}");
-    let fixed = store.dimensions("m@1");
-    for found in store.get_all("m@1") {
-        assert_eq!(Some(found.unwrap().1.dimensions()), fixed);
+    for _ in 0..20 {
+        let accepted: usize = thread::scope(|scope| {
+            let putters = [4, 5, 6].map(|dimensions| {
+                let store = &store;
+                scope.spawn(move || put_and_clear(store, dimensions))
+            });
+            putters.into_iter().map(|putter| putter.join().unwrap()).sum()
+        });
+        assert!(accepted >= 100, "{accepted}");
+        let (fixed, undecodable) = (store.dimensions("m@1"), store.stats().undecodable);
+        for found in store.get_all("m@1") {
+            assert_eq!(Some(found.unwrap().1.dimensions()), fixed);
+        }
+        assert_eq!(store.stats().undecodable, undecodable, "all are of the namespace's dimensions");
     }
-    assert_eq!(store.stats().undecodable, 0);
 }
