@@ -119,7 +119,7 @@ fn put_and_clear(store: &VectorStore, dimensions: usize) -> usize {
             assert_eq!(vector.dimensions(), dimensions);
             assert_whole(vector);
         }
-        if round % 4 == 3 {
+        if round % 4 == 1 {
             store.clear_namespace("m@1").unwrap();
         }
     }
