@@ -8,7 +8,7 @@
 //! **Invariants**
 //! - What a get returns was put under that very key and namespace, bit by bit, and has not expired. It may be gone at any time.
 //! - All vectors of a namespace have the same dimensions, until it is cleared.
-//! - A removal or a clear that returned has reached the operating system: a process that is killed does not bring back what it removed.
+//! - A removal or a clear that returned has survived what the options say, the end of the process unless they say something.
 
 mod format;
 mod list;
@@ -20,6 +20,7 @@ mod stats;
 mod tests;
 
 use crate::clock::Clock;
+use crate::disk::Durability;
 use crate::error::{Error, ErrorKind};
 use crate::limits::milliseconds;
 use arc_swap::ArcSwapOption;
@@ -85,7 +86,7 @@ const KEY_LEN_MAX: usize = 65_535;
 /// **What survives.** What was put is written within a second, and survives the process from then on, or from
 /// [`flush`](VectorStore::flush) on; a power failure from [`sync`](VectorStore::sync) on. A put over another vector of the key is
 /// no different: what is lost of it brings the other back. Removals and clears have survived the process when their
-/// call returns. One store has the folder at a time.
+/// call returns, or what [`removals`](VectorOptions::removals) says. One store has the folder at a time.
 #[derive(Clone)]
 pub struct VectorStore {
     inner: Arc<Inner>,
@@ -99,6 +100,7 @@ struct Inner {
     counters: Counters,
     dimensions: Option<usize>,
     time_to_live_ms: Option<u64>,
+    removals: Durability,
     clock: Clock,
 }
 
@@ -154,10 +156,10 @@ impl VectorStore {
 
     fn of(store: Store, options: VectorOptions) -> Result<VectorStore, Error> {
         let time_to_live_ms = options.time_to_live.map(|time| milliseconds("time_to_live", time)).transpose()?;
-        let VectorOptions { dimensions, clock, .. } = options;
+        let VectorOptions { dimensions, removals, clock, .. } = options;
         let open = ArcSwapOption::from_pointee(Open { spaces: Spaces::open(&store)?, store });
         let (last, counters) = (Mutex::default(), Counters::default());
-        let inner = Inner { open, last, counters, dimensions, time_to_live_ms, clock };
+        let inner = Inner { open, last, counters, dimensions, time_to_live_ms, removals, clock };
         Ok(VectorStore { inner: Arc::new(inner) })
     }
 
@@ -234,7 +236,7 @@ impl VectorStore {
         self.inner.put_batch(namespace.as_ref(), &vectors)
     }
 
-    /// Removes a key. Whether it was there. When this returns, it survives the end of the process.
+    /// Removes a key. Whether it was there. When this returns, it has survived what [`removals`](VectorOptions::removals) says.
     ///
     /// # Errors
     /// `Invalid` if the key is too long, `Closed`. `Unavailable`: it is gone, and may be there again after a restart.
@@ -242,7 +244,8 @@ impl VectorStore {
         Ok(self.delete_batch(namespace, &[key])? == 1)
     }
 
-    /// Removes several keys. How many were there. When this returns, it survives the end of the process.
+    /// Removes several keys. How many were there. When this returns, it has survived what [`removals`](VectorOptions::removals)
+    /// says.
     ///
     /// # Errors
     /// As [`delete`](VectorStore::delete).
@@ -251,12 +254,12 @@ impl VectorStore {
         let Some((space, _)) = open.spaces.find(namespace.as_ref()) else { return Ok(0) };
         let keys: Vec<&[u8]> = keys.iter().map(AsRef::as_ref).collect();
         let removed = space.entries.remove_many(&keys).map_err(error_of)?;
-        open.store.flush().map_err(error_of)?;
+        self.inner.settle(&open)?;
         Ok(removed)
     }
 
     /// Takes everything out of a namespace, at a cost that does not depend on how much that is; its next vector may have
-    /// other dimensions. When this returns, it survives the end of the process.
+    /// other dimensions. When this returns, it has survived what [`removals`](VectorOptions::removals) says.
     ///
     /// # Errors
     /// `Unavailable`: it is empty as long as the store is open, and may not be after a restart. `Closed`.
@@ -264,7 +267,7 @@ impl VectorStore {
         let open = self.inner.open()?;
         let Some((space, _)) = open.spaces.find(namespace.as_ref()) else { return Ok(()) };
         open.spaces.clear(&space)?;
-        open.store.flush().map_err(error_of)
+        self.inner.settle(&open)
     }
 }
 
@@ -383,6 +386,15 @@ impl Inner {
     /// Everything that is there while it is open.
     fn open(&self) -> Result<Arc<Open>, Error> {
         self.open.load_full().ok_or_else(|| Error::new(ErrorKind::Closed, "the store is closed"))
+    }
+
+    /// Waits until what was removed has survived what it is to.
+    fn settle(&self, open: &Open) -> Result<(), Error> {
+        match self.removals {
+            Durability::Buffered => Ok(()),
+            Durability::Written => open.store.flush().map_err(error_of),
+            Durability::Synced => open.store.sync().map_err(error_of),
+        }
     }
 
     fn stats(&self, open: &Open) -> VectorStats {

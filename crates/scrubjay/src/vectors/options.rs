@@ -3,6 +3,7 @@
 use super::Vector;
 use super::format::{DIMENSIONS_MAX, METADATA_LEN_MAX};
 use crate::clock::Clock;
+use crate::disk::Durability;
 use crate::error::Error;
 use crate::limits::milliseconds;
 use std::time::Duration;
@@ -34,6 +35,7 @@ pub struct VectorOptions {
     pub(super) bytes: u64,
     pub(super) dimensions: Option<usize>,
     pub(super) time_to_live: Option<Duration>,
+    pub(super) removals: Durability,
     pub(super) clock: Clock,
 }
 
@@ -41,7 +43,8 @@ impl VectorOptions {
     /// A budget in bytes, which all files together never exceed: 4 MiB at least. Beyond it the oldest vectors go, unless they
     /// are read often.
     pub fn bytes(bytes: u64) -> VectorOptions {
-        VectorOptions { bytes, dimensions: None, time_to_live: None, clock: Clock::system() }
+        let removals = Durability::default();
+        VectorOptions { bytes, dimensions: None, time_to_live: None, removals, clock: Clock::system() }
     }
 
     /// How many dimensions every vector must have, in all namespaces: 1 to 65,536. Unless said, each namespace has those of
@@ -54,6 +57,12 @@ impl VectorOptions {
     /// How long a vector is kept that says nothing else. Unless said, until there is no room for it.
     pub fn time_to_live(mut self, time: Duration) -> VectorOptions {
         self.time_to_live = Some(time);
+        self
+    }
+
+    /// What a removal or a clear has survived when its call returns: the end of the process, unless said.
+    pub fn removals(mut self, durability: Durability) -> VectorOptions {
+        self.removals = durability;
         self
     }
 

@@ -1,7 +1,7 @@
 //! What is there after a restart, in order or not; what a damaged or a strange folder comes to.
 
 use super::{BYTES, floats, open_on};
-use scrubjay::{ErrorKind, VectorOptions, VectorStore};
+use scrubjay::{Durability, ErrorKind, VectorOptions, VectorStore};
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use scrubjay_disk::{Options, SimulatedDevice, Store};
 use std::sync::Arc;
@@ -72,6 +72,37 @@ fn what_was_removed_or_cleared_stays_so_when_the_process_dies() {
     // And once more, in order.
     after.close().unwrap();
     drop(store);
+}
+
+fn open_with(device: &SimulatedDevice, removals: Durability) -> VectorStore {
+    VectorStore::open_on(Arc::new(device.clone()), VectorOptions::bytes(BYTES).removals(removals)).unwrap()
+}
+
+#[test]
+fn removals_survive_the_power_if_the_options_say_so() {
+    for seed in 0..20 {
+        let device = SimulatedDevice::new(seed);
+        filled(&device).close().unwrap();
+        let store = open_with(&device, Durability::Synced);
+        assert!(store.delete("m@1", "1").unwrap());
+        let after_delete = open_on(&device.crash());
+        store.clear_namespace("m@2").unwrap();
+        let after_clear = open_on(&device.crash());
+        assert_eq!((found(&after_delete, "m@1"), found(&after_delete, "m@2")), (199, 200), "seed {seed}");
+        assert_eq!((found(&after_clear, "m@1"), found(&after_clear, "m@2")), (199, 0), "seed {seed}");
+        assert!(after_clear.put("m@2", "1", &[1.0]).unwrap(), "seed {seed}");
+    }
+}
+
+#[test]
+fn removals_wait_for_nothing_if_the_options_say_so() {
+    let device = SimulatedDevice::new(7);
+    filled(&device).close().unwrap();
+    let store = open_with(&device, Durability::Buffered);
+    device.inject(Injection::after(0, Fault::Stall).only(&[Operation::Write]).every(1));
+    assert_eq!(store.delete_batch("m@1", &["1", "2"]).unwrap(), 2);
+    assert_eq!(found(&store, "m@1"), 198);
+    device.heal();
 }
 
 #[test]
