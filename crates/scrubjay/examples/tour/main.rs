@@ -6,6 +6,7 @@
 
 mod bounds;
 mod database;
+mod disk;
 mod dropping;
 mod faces;
 mod failing;
@@ -46,6 +47,7 @@ fn walk(page: &mut Page) -> Result<(), Failure> {
         failing::show(page).await?;
         dropping::show(page).await?;
         tiers::show(page).await?;
+        disk::show(page).await?;
         bounds::show(page).await?;
         watching::show(page).await
     })?;
