@@ -152,7 +152,7 @@ fn number_key(number: u32) -> [u8; 4] {
 fn check(seed: u64, fault: Fault, sync: Sync) {
     let mut draw = Draw(seed);
     let mut model = Model::new();
-    let alignment = if seed % 2 == 0 { 1 } else { 4096 };
+    let alignment = if seed.is_multiple_of(2) { 1 } else { 4096 };
     let mut device = SimulatedDevice::new(seed).with_alignment(alignment);
     let is_synced = fault == Fault::Crash;
     for life in 0..3 {
