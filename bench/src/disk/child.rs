@@ -43,6 +43,12 @@ impl Turn {
         Setting { folder: self.folder.clone(), capacity, is_direct: self.is_direct }
     }
 
+    /// With twice the room that so many entries of that length take.
+    pub(super) fn roomy(&self, entries: u64, entry_len: u64) -> Setting {
+        let capacity = entries * (entry_len + 64).next_multiple_of(self.subject.granule) * 2;
+        self.setting(capacity.max(64 << 20))
+    }
+
     pub(super) fn capacity(&self, capacity: u64) -> u64 {
         capacity_of(capacity, self.is_quick)
     }

@@ -36,6 +36,11 @@ pub(super) trait Engine: Send + Sync {
     fn written_bytes(&self) -> Option<u64> {
         None
     }
+
+    /// Bytes that its index takes, by its own account.
+    fn index_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Whoever can be measured.
@@ -43,20 +48,22 @@ pub(super) struct Subject {
     pub(super) name: &'static str,
     /// Holds itself to its capacity. For others the cases remove the oldest, as whoever builds a cache on them must.
     pub(super) is_bounded: bool,
+    /// What an entry takes on the device is a multiple of this.
+    pub(super) granule: u64,
     pub(super) open: fn(&Setting) -> anyhow::Result<Box<dyn Engine>>,
 }
 
 /// Everyone, ours first.
 pub(super) const SUBJECTS: &[Subject] = &[
-    Subject { name: "scrubjay", is_bounded: true, open: super::ours::open },
+    Subject { name: "scrubjay", is_bounded: true, granule: 16, open: super::ours::open },
     #[cfg(feature = "disk-peers")]
-    Subject { name: "fjall", is_bounded: false, open: super::peers::fjall },
+    Subject { name: "fjall", is_bounded: false, granule: 1, open: super::peers::fjall },
     #[cfg(feature = "disk-peers")]
-    Subject { name: "redb", is_bounded: false, open: super::peers::redb },
+    Subject { name: "redb", is_bounded: false, granule: 1, open: super::peers::redb },
     #[cfg(feature = "disk-peers")]
-    Subject { name: "foyer", is_bounded: true, open: super::peers::foyer },
+    Subject { name: "foyer", is_bounded: true, granule: 4096, open: super::peers::foyer },
     #[cfg(feature = "rocksdb")]
-    Subject { name: "rocksdb", is_bounded: false, open: super::rocks::open },
+    Subject { name: "rocksdb", is_bounded: false, granule: 1, open: super::rocks::open },
 ];
 
 /// The subject of this name.

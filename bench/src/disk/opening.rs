@@ -8,12 +8,16 @@ use super::account;
 use super::child::{Turn, row};
 use super::load::{Values, key};
 use crate::clock;
+use std::time::Duration;
 
 const VALUE_LEN: usize = 128;
 const ENTRIES: u64 = 1_000_000;
 
 /// Keys of which it is asked after opening whether they are there.
 const PROBES: u64 = 1000;
+
+/// Buffers that are kept for the next write may go meanwhile.
+const AT_REST: Duration = Duration::from_secs(3);
 
 /// The processes after each other, by name. `open-...` may be repeated.
 pub(super) const STEPS: &[&str] = &["fill-close", "open-close", "fill-kill", "open-kill"];
@@ -22,8 +26,7 @@ pub(super) fn run(turn: &Turn, step: &str) -> anyhow::Result<()> {
     let (verb, end) = step.split_once('-').ok_or_else(|| anyhow::anyhow!("{step}: no such step"))?;
     let values = Values::of_len(VALUE_LEN);
     let entries = turn.scaled(ENTRIES);
-    // Twice what whole pages take, which some need per entry.
-    let setting = turn.setting((entries * 8192).max(256 << 20));
+    let setting = turn.roomy(entries, values.entry_len());
     let resident_before = account::resident_bytes()?;
     let began = clock::now();
     let engine = (turn.subject.open)(&setting)?;
@@ -34,12 +37,17 @@ pub(super) fn run(turn: &Turn, step: &str) -> anyhow::Result<()> {
         }
         engine.settle()?;
         if end == "close" {
+            clock::pause(AT_REST);
             row("memory/1M", per_entry(account::resident_bytes()?), "bytes/entry");
+            if let Some(index) = engine.index_bytes() {
+                row("memory/1M/index", index as f64 / entries as f64, "bytes/entry");
+            }
         }
     } else {
         let is_there = engine.get(&key(0), &mut |_| ())?;
         row(&format!("open/1M/{end}"), began.elapsed().as_nanos() as f64 / 1e6, "ms");
         if end == "close" {
+            clock::pause(AT_REST);
             row("memory/1M/opened", per_entry(account::resident_bytes()?), "bytes/entry");
         }
         let mut there = u64::from(is_there);

@@ -47,4 +47,8 @@ impl Engine for Ours {
     fn written_bytes(&self) -> Option<u64> {
         Some(self.store.stats().written_bytes)
     }
+
+    fn index_bytes(&self) -> Option<u64> {
+        Some(self.store.stats().index_bytes)
+    }
 }

@@ -40,9 +40,7 @@ pub(super) fn run(turn: &Turn, value_len: &str) -> anyhow::Result<()> {
     let size = size.ok_or_else(|| anyhow::anyhow!("{value_len}: no such case"))?;
     let values = Values::of_len(size.value_len);
     let (entries, hits, misses) = (turn.scaled(size.entries), turn.scaled(size.hits), turn.scaled(size.misses));
-    // foyer rounds entries up to whole pages: room for everything with everybody.
-    let room = entries * (values.entry_len() + 256).next_multiple_of(4096) * 2;
-    let engine = (turn.subject.open)(&turn.setting(room.max(256 << 20)))?;
+    let engine = (turn.subject.open)(&turn.roomy(entries, values.entry_len()))?;
     let engine = engine.as_ref();
 
     let case = format!("put/{value_len}");

@@ -6,7 +6,6 @@
 
 mod bounds;
 mod database;
-mod disk;
 mod dropping;
 mod faces;
 mod failing;
@@ -47,7 +46,6 @@ fn walk(page: &mut Page) -> Result<(), Failure> {
         failing::show(page).await?;
         dropping::show(page).await?;
         tiers::show(page).await?;
-        disk::show(page).await?;
         bounds::show(page).await?;
         watching::show(page).await
     })?;

@@ -168,7 +168,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     }
 
     /// Hands what was given to the disk tier so far to the operating system, or makes it durable if [`Disk::removals`](crate::Disk::removals) is
-    /// [`Durability::Synced`]: it survives this process then, however it ends. What only memory has is not written;
+    /// [`Durability::Synced`](crate::Durability::Synced): it survives this process then, however it ends. What only memory has is not written;
     /// [`close`](Cache::close) does that.
     ///
     /// # Errors
@@ -233,10 +233,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         shared.tasks.close().await;
         if let Some(disk) = &shared.disk {
             let closing = Arc::clone(shared);
-            // To its end, whoever waits. Without a runtime it is done here: what comes after may not find the folder open.
-            if disk.tier.apart(move || closing.close_disk()).await.is_none() {
-                shared.close_disk();
-            }
+            // To its end, whoever waits.
+            disk.tier.apart(move || closing.close_disk()).await;
         }
         shared.stamps.close();
         shared.empty();
