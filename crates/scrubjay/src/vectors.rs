@@ -2,7 +2,7 @@
 //!
 //! Not a tier: nothing is loaded, nothing goes up or down. [`VectorStore`] puts raw floats into the disk engine
 //! (`scrubjay-disk`) and takes them out again. `vectors/format.rs` is a vector as bytes, `spaces.rs` what is known of
-//! each namespace, `name.rs` how namespaces should be named, `options.rs` what callers say, `list.rs` the walk, `stats.rs` the
+//! each namespace, `name.rs` how namespaces should be named, `options.rs` what callers say, `vector.rs` what they get, `list.rs` the walk, `stats.rs` the
 //! counters.
 //!
 //! **Invariants**
@@ -18,6 +18,7 @@ mod spaces;
 mod stats;
 #[cfg(test)]
 mod tests;
+mod vector;
 
 use crate::clock::Clock;
 use crate::disk::Durability;
@@ -32,13 +33,13 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
 
 pub use list::Vectors;
 pub use name::VectorNamespace;
 pub use options::{NewVector, VectorOptions};
 pub use stats::VectorStats;
+pub use vector::Vector;
 
 /// Keys of a batch whose records are in memory at a time.
 const BATCH: usize = 1024;
@@ -107,26 +108,6 @@ struct Inner {
 struct Open {
     store: Store,
     spaces: Spaces,
-}
-
-/// A vector that was found.
-///
-/// ```
-/// # use scrubjay::{Vector, VectorOptions, VectorStore};
-/// # let folder = tempfile::tempdir()?;
-/// # let store = VectorStore::open(folder.path(), VectorOptions::bytes(4 << 20))?;
-/// # store.put("bge-m3@1.5", "jay", &[3.0, 4.0])?;
-/// let jay: Vector = store.get("bge-m3@1.5", "jay")?.expect("it was put");
-/// let length = jay.floats().iter().map(|x| x * x).sum::<f32>().sqrt();
-/// assert_eq!((length, jay.dimensions(), jay.metadata().len()), (5.0, 2, 0));
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Clone, Debug, PartialEq)]
-pub struct Vector {
-    floats: Vec<f32>,
-    metadata: Vec<u8>,
-    /// In Unix milliseconds; 0 for never.
-    expires_ms: u64,
 }
 
 /// # Opening and closing
@@ -473,7 +454,7 @@ impl Inner {
             Ok(format::Decoded { floats, metadata }) => {
                 let found = floats.len();
                 if found == dimensions || Some(found) == space.dimensions() {
-                    return Some(Vector { floats, metadata, expires_ms: value.expires_ms() });
+                    return Some(Vector::new(floats, metadata, value.expires_ms()));
                 }
                 format!("the vector has {found} dimensions, not {dimensions}")
             }
@@ -482,40 +463,6 @@ impl Inner {
         self.counters.undecodable.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(namespace = space.entries.name(), why, "a value does not decode: a miss");
         None
-    }
-}
-
-impl Vector {
-    /// Its floats.
-    pub fn floats(&self) -> &[f32] {
-        &self.floats
-    }
-
-    /// Its floats, without a copy.
-    pub fn into_floats(self) -> Vec<f32> {
-        self.floats
-    }
-
-    /// How many there are.
-    pub fn dimensions(&self) -> usize {
-        self.floats.len()
-    }
-
-    /// What was stored beside it; empty if nothing was.
-    pub fn metadata(&self) -> &[u8] {
-        &self.metadata
-    }
-
-    /// When it expires, if it does.
-    pub fn expires_at(&self) -> Option<SystemTime> {
-        (self.expires_ms != 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_millis(self.expires_ms))
-    }
-}
-
-/// One that was just made, and stands where a found one might: without metadata.
-impl From<Vec<f32>> for Vector {
-    fn from(floats: Vec<f32>) -> Vector {
-        Vector { floats, metadata: Vec::new(), expires_ms: 0 }
     }
 }
 
