@@ -63,20 +63,6 @@ impl AlignedBuffer {
         }
     }
 
-    /// Appends zeros up to a multiple of so many bytes.
-    pub(crate) fn pad_to(&mut self, multiple: usize) {
-        let padding = self.len.next_multiple_of(multiple) - self.len;
-        self.stretch(padding).fill(0);
-    }
-
-    /// Makes it so long. What is new at its end is zeros.
-    pub(crate) fn resize(&mut self, len: usize) {
-        match len.checked_sub(self.len) {
-            Some(more) => self.stretch(more).fill(0),
-            None => self.len = len,
-        }
-    }
-
     /// Empties it and keeps its memory.
     pub(crate) fn clear(&mut self) {
         self.len = 0;

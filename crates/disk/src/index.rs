@@ -63,15 +63,6 @@ impl Index {
         threads.saturating_mul(16).max(64).max(by_len).min(SHARDS_MAX).next_power_of_two()
     }
 
-    /// Makes room for so many entries in all, so that filling it copies nothing. Room that stays unused is given back when
-    /// entries go.
-    pub(crate) fn reserve(&self, entries: usize) {
-        // Shards differ by chance, the less the greater they are.
-        let mean = entries / self.shards.len();
-        let each = mean + mean / 16;
-        self.shards.iter().for_each(|shard| shard.lock().table.reserve(each));
-    }
-
     /// How many shards there are.
     pub(crate) fn shard_count(&self) -> usize {
         self.shards.len()

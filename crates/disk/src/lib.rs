@@ -46,7 +46,6 @@
 //!
 //! `cargo xtask bench disk` measures it on your machine, beside fjall, redb and foyer. The files are described byte by byte in
 //! docs/disk-format.md, and the story of a put and a get is in ARCHITECTURE.md.
-#![allow(dead_code, unused_imports, reason = "being built: goes when all of it has landed")]
 
 mod admission;
 mod bandwidth;

@@ -86,15 +86,13 @@ pub(crate) enum Source {
     Put,
     /// A removal by a caller. It goes beyond the bound, since it must not fail: there are no more than entries.
     Removal,
-    /// A live entry of the segment that is reclaimed.
-    Reinserted,
     /// What must be moved, beyond the bound: pinned entries, and records whose segment failed.
     Moved,
 }
 
 impl Source {
     fn is_bounded(self) -> bool {
-        matches!(self, Source::Put | Source::Reinserted)
+        self == Source::Put
     }
 
     fn is_callers(self) -> bool {
@@ -177,10 +175,6 @@ impl Block {
     /// Whether something is to be written: records, or the segment's footer.
     fn is_owed(&self) -> bool {
         self.has_records() || self.end.is_some()
-    }
-
-    fn end(&self) -> Position {
-        Position { seq: self.start.seq, offset: self.start.offset + self.bytes.len() as u64 }
     }
 
     /// The bytes at `at`, if all of them are here.

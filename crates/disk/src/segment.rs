@@ -23,7 +23,7 @@ pub(crate) mod tests;
 
 use std::io;
 
-pub(crate) use footer::{Footer, Item, NoFooter, ReadFooter, read_footer};
+pub(crate) use footer::{Footer, Item, NoFooter, read_footer};
 pub(crate) use frame::{FRAME_LEN, Frame, Refused};
 pub(crate) use scan::{Scan, check_records, scan};
 

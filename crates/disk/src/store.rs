@@ -74,7 +74,7 @@ pub struct Namespace {
     core: Arc<Core>,
     state: Arc<NamespaceState>,
     /// Keeps the store open.
-    handle: Arc<Handle>,
+    _open: Arc<Handle>,
 }
 
 impl Store {
@@ -113,7 +113,7 @@ impl Store {
         core.check_open()?;
         let state = core.namespaces.open(name)?;
         core.set_aside();
-        Ok(Namespace { core: Arc::clone(core), state, handle: Arc::clone(&self.handle) })
+        Ok(Namespace { core: Arc::clone(core), state, _open: Arc::clone(&self.handle) })
     }
 
     /// All namespaces that were ever declared, in alphabetical order.

@@ -210,14 +210,6 @@ impl Table {
         }
     }
 
-    /// Makes room for so many entries, beyond which it grows as ever.
-    pub(super) fn reserve(&mut self, entries: usize) {
-        let slots_len = (entries + entries / 4 + 1).max(SLOTS_MIN);
-        if slots_len > self.slots.len() {
-            self.rebuild(slots_len, |_| true);
-        }
-    }
-
     /// Moves the entries that `keep` says to a table of so many slots, which must be more than they are.
     fn rebuild(&mut self, slots_len: usize, mut keep: impl FnMut(&Slot) -> bool) {
         // Entries stand in the order of their hashes, but for those at the beginning that came over the end.

@@ -175,27 +175,6 @@ fn retain_asks_once_for_each_and_gives_memory_back() {
     index.validate();
 }
 
-#[test]
-fn room_made_beforehand_is_used_and_given_back() {
-    let index = Index::new(4);
-    index.reserve(100_000);
-    let reserved = index.bytes();
-    let mut draw = Draw(5);
-    let hashes: Vec<u64> = (0..100_000).map(|_| draw.next()).collect();
-    for (number, hash) in (0..).zip(&hashes) {
-        index.shard(*hash).insert(*hash, entry(number));
-    }
-    assert_eq!(index.bytes(), reserved);
-    index.reserve(50_000);
-    assert_eq!(index.bytes(), reserved);
-    index.validate();
-    hashes.iter().take(60_000).for_each(|hash| assert!(index.shard(*hash).remove(*hash).is_some()));
-    assert!(index.bytes() * 2 < reserved);
-    index.reserve(100_000);
-    index.validate();
-    assert!(hashes[60_000..].iter().all(|hash| index.get(*hash).is_some()));
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Insert(u64, u32),

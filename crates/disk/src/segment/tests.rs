@@ -22,10 +22,6 @@ impl MemoryFile {
     pub(crate) fn holding(bytes: impl Into<Vec<u8>>) -> MemoryFile {
         MemoryFile(Mutex::new(bytes.into()))
     }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().clone()
-    }
 }
 
 impl DeviceFile for MemoryFile {
@@ -140,7 +136,7 @@ fn mask(offset: u64) -> u32 {
     record::mask(STORE, Position { seq: SEQ, offset })
 }
 
-fn footer_of(bytes: Vec<u8>) -> Result<ReadFooter, NoFooter> {
+fn footer_of(bytes: Vec<u8>) -> Result<footer::ReadFooter, NoFooter> {
     read_footer(&MemoryFile::holding(bytes), WHO)
 }
 
