@@ -6,6 +6,7 @@ use scrubjay::{Durability, EntryOptions, TierState};
 use scrubjay_disk::SimulatedDevice;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 fn on(device: &SimulatedDevice) -> Disk {
     Disk::on(Arc::new(device.clone())).bytes(4 << 20).warm_restart(false)
@@ -134,6 +135,60 @@ async fn what_a_call_removed_stays_away_if_the_process_is_killed_after_it() {
     killed.close().await;
     cleared.close().await;
     cache.close().await;
+}
+
+/// Two owners of keys go on while the process is "killed" again and again: what a call had done when it returned is done in every
+/// image taken after.
+#[test]
+fn killed_at_any_moment_nothing_comes_back_whose_removal_had_returned() {
+    const KEYS: u64 = 40;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (device, clock) = (SimulatedDevice::new(7), Clock::held());
+    let cache = runtime.block_on(builder(8, on(&device).write_through(true), &clock).build()).unwrap();
+    // Versions up to this one are gone.
+    let gone: Vec<AtomicU64> = (0..2 * KEYS).map(|_| AtomicU64::new(0)).collect();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for owner in 0..2 {
+            let (cache, gone, is_over) = (cache.blocking(), &gone, &is_over);
+            scope.spawn(move || {
+                for version in 1.. {
+                    if is_over.load(Ordering::Acquire) {
+                        return;
+                    }
+                    let number = owner * KEYS + version * 7919 % KEYS;
+                    let floor = match version % 8 {
+                        0..5 => {
+                            cache.insert(key(number), version).unwrap();
+                            version - 1
+                        }
+                        5 => {
+                            cache.remove_many(&[key(number)]).unwrap();
+                            version
+                        }
+                        _ => {
+                            cache.remove(&key(number)).unwrap();
+                            version
+                        }
+                    };
+                    gone[usize::try_from(number).unwrap()].store(floor, Ordering::Release);
+                }
+            });
+        }
+        for _ in 0..40 {
+            let floors: Vec<u64> = gone.iter().map(|floor| floor.load(Ordering::Acquire)).collect();
+            let image = device.kill();
+            let again = runtime.block_on(builder(8, on(&image), &clock).build()).unwrap();
+            for (number, floor) in (0..).zip(floors) {
+                if let Some(version) = again.blocking().get(&key(number)) {
+                    assert!(version > floor, "version {version} of key {number} is back, {floor} was gone");
+                }
+            }
+            runtime.block_on(again.close());
+        }
+        is_over.store(true, Ordering::Release);
+    });
+    runtime.block_on(cache.close());
 }
 
 #[tokio::test]

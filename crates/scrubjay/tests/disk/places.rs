@@ -64,6 +64,33 @@ async fn a_folder_that_is_damaged_or_foreign_is_named() {
 }
 
 #[tokio::test]
+async fn a_folder_of_a_newer_version_or_in_use_by_somebody_else_is_named_and_left_alone() {
+    let (folder, clock) = (folder(), Clock::held());
+    let first = cache(8, folder.path(), &clock).await;
+    fill(&first, 0..50).await;
+    first.close().await;
+    let store = scrubjay_disk::Store::open(folder.path(), scrubjay_disk::Options::bytes(4 << 20)).unwrap();
+    let (kind, text) = error_of(disk(folder.path())).await;
+    assert!(kind == ErrorKind::Unavailable && text.contains(folder.path().to_str().unwrap()), "{kind:?}: {text}");
+    store.close().unwrap();
+    drop(store);
+    let manifest = folder.path().join("manifest");
+    let bytes = std::fs::read(&manifest).unwrap();
+    let mut newer = bytes.clone();
+    newer[8] += 1;
+    let checksum = crc32fast::hash(&newer[..60]).to_le_bytes();
+    newer[60..64].copy_from_slice(&checksum);
+    std::fs::write(&manifest, &newer).unwrap();
+    let (kind, text) = error_of(disk(folder.path())).await;
+    assert!(kind == ErrorKind::Invalid && text.contains("format 2"), "{kind:?}: {text}");
+    assert_eq!(std::fs::read(&manifest).unwrap(), newer);
+    std::fs::write(&manifest, bytes).unwrap();
+    let again = cache(8, folder.path(), &clock).await;
+    assert_eq!(count(&again, 0..50).await, 50);
+    again.close().await;
+}
+
+#[tokio::test]
 async fn caches_share_a_folder_if_they_ask_alike_and_have_names_of_their_own() {
     let (folder, clock) = (folder(), Clock::held());
     let one = cache(8, folder.path(), &clock).await;
