@@ -167,9 +167,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Ok(())
     }
 
-    /// Hands what was given to the disk tier so far to the operating system, or makes it durable if [`Disk::removals`](crate::Disk::removals) is
-    /// [`Durability::Synced`](crate::Durability::Synced): it survives this process then, however it ends. What only memory has is not written;
-    /// [`close`](Cache::close) does that.
+    /// Hands what was given to the disk tier so far to the operating system, or makes it durable if
+    /// [`Disk::removals`](crate::Disk::removals) is `Durability::Synced`: it survives this process then, however it ends. What
+    /// only memory has is not written; [`close`](Cache::close) does that.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ErrorKind::Unavailable) if the device fails or does not answer, [`Closed`](crate::ErrorKind::Closed).
