@@ -31,6 +31,9 @@ impl Log {
         head.given_up += 1;
         head.is_moving = true;
         head.begin_segment(&self.settings, failed + 1, failed_at.offset);
+        // The log may have been further ahead: nobody waits for positions that may never come.
+        head.synced = head.synced.min(head.next);
+        head.sync_wanted = head.sync_wanted.min(head.next);
         self.head_seq.store(failed + 1, Ordering::Release);
         self.written.store(head.next.packed(), Ordering::Release);
         drop(head);

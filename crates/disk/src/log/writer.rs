@@ -25,6 +25,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(10);
 const SPACE_LOOK: Duration = Duration::from_millis(100);
 /// Attempts after which a segment is given up, and those after which a store that closes gives up everything.
 const ATTEMPTS_MAX: u32 = 3;
+/// Attempts on a device that is full after which that is a failure: it is somebody else who fills it.
+const FULL_ATTEMPTS: u32 = 20;
 
 /// What the writer has to do next.
 enum Task {
@@ -61,6 +63,8 @@ pub(crate) struct Writer {
     flushed_at: Duration,
     synced_at: Duration,
     failures: u32,
+    /// The device was full when it was last asked for a segment.
+    is_full: bool,
     /// The sync of a store that closes was tried.
     is_last_synced: bool,
 }
@@ -89,6 +93,7 @@ impl Writer {
             flushed_at: now,
             synced_at: now,
             failures: 0,
+            is_full: false,
             is_last_synced: false,
         }
     }
@@ -200,13 +205,20 @@ impl Writer {
             };
             self.failures += 1;
             self.counts.errors.fetch_add(1, Ordering::Relaxed);
-            let is_full = error.kind() == io::ErrorKind::StorageFull;
+            if error.kind() == io::ErrorKind::StorageFull && self.failures <= FULL_ATTEMPTS && !self.is_closing() {
+                // The device is full before the bound is reached. Reclaim makes room all the same, and nothing fails for it.
+                self.log.troubles.degrade(Some(format!("segment {}: {error}", block.start.seq)));
+                self.is_full = true;
+                self.log.space.press();
+                self.log.space.wait(SPACE_LOOK);
+                continue;
+            }
             self.log.troubles.fail(format!("segment {}: {error}", block.start.seq));
             self.log.progress.notify_all();
             if self.is_closing() && self.failures >= ATTEMPTS_MAX {
                 return Step::End;
             }
-            if is_full {
+            if error.kind() == io::ErrorKind::StorageFull {
                 self.log.space.press();
             } else if self.failures >= ATTEMPTS_MAX && self.current.as_ref().is_some_and(|c| c.seq == block.start.seq) {
                 self.failures = 0;
@@ -214,6 +226,11 @@ impl Writer {
                 return Step::GiveUp;
             }
             self.pause();
+        }
+        if self.failures == 0 && self.is_full && block.start.offset == 0 {
+            // A segment was made as before.
+            self.is_full = false;
+            self.log.troubles.degrade(None);
         }
         self.failures = 0;
         self.log.troubles.recover();

@@ -108,7 +108,14 @@ impl Core {
         let signed = record.draft().sign();
         let _held = self.reclaim.hold_moves();
         let mut shard = self.index.shard(record.hash);
-        let Some(entry) = shard.get(record.hash).filter(|entry| entry.place == at.place()) else { return true };
+        let entry = match shard.get(record.hash) {
+            Some(entry) if entry.place == at.place() => entry,
+            // Its time was over, and it was taken out. What it had replaced must not come back for that.
+            None if record.expires_ms != 0 => {
+                return self.append_tombstone(record.namespace, record.hash, Source::Moved).is_ok();
+            }
+            _ => return true,
+        };
         if !self.namespaces.counts(entry.namespace, at) {
             return true;
         }
