@@ -1,0 +1,178 @@
+//! Crashes that chance seldom finds, one story each.
+
+use super::steps::SEGMENT_LEN;
+use scrubjay_disk::simulated::{Fault, Injection, Operation};
+use scrubjay_disk::{Namespace, Options, SimulatedDevice, Store, Sync};
+use std::sync::Arc;
+
+fn options() -> Options {
+    Options::bytes(6 * SEGMENT_LEN).segment_len(SEGMENT_LEN).reinsert(0.0)
+}
+
+fn open(device: &SimulatedDevice) -> (Store, Namespace) {
+    let store = Store::open_on(Arc::new(device.clone()), options()).unwrap();
+    let namespace = store.namespace("a").unwrap();
+    (store, namespace)
+}
+
+/// A value is evicted with its segment, then removed (there is nothing to remove), and everything is synced: the segment, whose
+/// removal the folder may not have remembered, does not bring it back.
+#[test]
+fn an_evicted_value_that_is_removed_does_not_come_back_with_its_segment() {
+    for seed in 0..40 {
+        let device = SimulatedDevice::new(seed);
+        let (store, namespace) = open(&device);
+        namespace.put(b"key", b"old").unwrap();
+        store.sync().unwrap();
+        let mut number = 0_u32;
+        while namespace.contains(b"key") {
+            namespace.put(&number.to_le_bytes(), &[1; 1000]).unwrap();
+            store.flush().unwrap();
+            number += 1;
+            assert!(number < 2000);
+        }
+        namespace.remove(b"key").unwrap();
+        store.sync().unwrap();
+        let (_store, namespace) = open(&device.crash());
+        assert!(namespace.get(b"key").unwrap().is_none(), "seed {seed}");
+    }
+}
+
+/// The first of two records of one length that are not durable is torn, the second one is not. After the restart the first one's
+/// place is taken by a record of that very length, and the second one must not be found behind it.
+#[test]
+fn a_record_behind_a_torn_one_stays_away_when_the_gap_is_filled() {
+    for seed in 0..200 {
+        let device = SimulatedDevice::new(seed);
+        let (store, namespace) = open(&device);
+        namespace.put(b"base", &[1; 1000]).unwrap();
+        store.sync().unwrap();
+        namespace.put(b"torn", &[2; 1000]).unwrap();
+        namespace.put(b"back", &[3; 1000]).unwrap();
+        store.flush().unwrap();
+        let left = device.crash();
+        drop((store, namespace));
+        let (store, namespace) = open(&left);
+        assert_eq!(namespace.get(b"base").unwrap().as_deref(), Some(&[1; 1000][..]), "seed {seed}");
+        let was_there = namespace.get(b"back").unwrap().is_some();
+        namespace.remove(b"back").unwrap();
+        namespace.put(b"fill", &[4; 1000 - 48]).unwrap();
+        store.sync().unwrap();
+        for left in [left.crash(), left.kill()] {
+            let (_store, namespace) = open(&left);
+            let again = namespace.get(b"back").unwrap().is_some();
+            assert!(!again, "seed {seed}, was there: {was_there}");
+            assert!(namespace.get(b"fill").unwrap().is_some(), "seed {seed}");
+        }
+    }
+}
+
+/// A namespace is cleared before a place in the log that a power failure takes away: what is put there afterwards counts.
+#[test]
+fn what_is_put_after_a_clear_and_a_crash_is_there() {
+    for seed in 0..100 {
+        let device = SimulatedDevice::new(seed);
+        let store = Store::open_on(Arc::new(device.clone()), options().sync(Sync::Each)).unwrap();
+        let namespace = store.namespace("a").unwrap();
+        let other = store.namespace("b").unwrap();
+        namespace.put(b"old", b"value").unwrap();
+        drop(store);
+        let (unsynced, _) = open(&device);
+        let filler = unsynced.namespace("b").unwrap();
+        for number in 0..40_u32 {
+            filler.put(&number.to_le_bytes(), &[1; 1000]).unwrap();
+        }
+        unsynced.flush().unwrap();
+        device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::TryRead]));
+        unsynced.namespace("a").unwrap().clear().unwrap();
+        let left = device.crash();
+        drop((unsynced, filler, other, namespace));
+        let (store, namespace) = open(&left);
+        namespace.put(b"new", b"value").unwrap();
+        assert!(namespace.get(b"new").unwrap().is_some(), "seed {seed}");
+        store.sync().unwrap();
+        let (_store, namespace) = open(&left.crash());
+        assert_eq!(namespace.get(b"new").unwrap().as_deref(), Some(&b"value"[..]), "seed {seed}");
+    }
+}
+
+/// Removed, and durably so: no order of segments that go, and no crash on the way, brings a value back.
+#[test]
+fn a_removed_value_stays_away_while_its_tombstone_is_reclaimed() {
+    for seed in 0..20 {
+        let device = SimulatedDevice::new(seed);
+        let (store, namespace) = open(&device);
+        namespace.put(b"key", b"old").unwrap();
+        for number in 0..60_u32 {
+            namespace.put(&number.to_le_bytes(), &[1; 1000]).unwrap();
+        }
+        namespace.remove_with(b"key", Sync::Each).unwrap();
+        for number in 0..1500_u32 {
+            namespace.put(&(number % 300).to_le_bytes(), &[2; 1000]).unwrap();
+            if number % 50 == 0 {
+                let (_store, namespace) = open(&device.crash());
+                assert!(namespace.get(b"key").unwrap().is_none(), "seed {seed} at {number}");
+            }
+        }
+        drop(store);
+    }
+}
+
+/// A time that was seen is seen again: what has expired stays expired when the clock is set back and the store opened again.
+#[test]
+fn a_clock_that_was_set_back_revives_nothing() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let held = || {
+        let clock = Arc::clone(&clock);
+        options().clock(move || clock.load(Ordering::Relaxed))
+    };
+    let device = SimulatedDevice::new(1);
+    let store = Store::open_on(Arc::new(device.clone()), held()).unwrap();
+    let namespace = store.namespace("a").unwrap();
+    let until = |expires_ms| scrubjay_disk::PutOptions { expires_ms, ..Default::default() };
+    namespace.put_with(b"key", b"value", until(1_005_000)).unwrap();
+    namespace.put_with(b"later", b"value", until(1_500_000)).unwrap();
+    store.sync().unwrap();
+    clock.store(1_006_000, Ordering::Relaxed);
+    assert!(namespace.get(b"key").unwrap().is_none());
+    clock.store(1_000_000, Ordering::Relaxed);
+    assert!(namespace.get(b"key").unwrap().is_none());
+    store.close().unwrap();
+    clock.store(900_000, Ordering::Relaxed);
+    let store = Store::open_on(Arc::new(device), held()).unwrap();
+    let namespace = store.namespace("a").unwrap();
+    assert!(namespace.get(b"key").unwrap().is_none() && !namespace.contains(b"key"));
+    assert!(namespace.get(b"later").unwrap().is_some());
+}
+
+/// A value expires and is taken out while it waits to be written; then its segment is given up, and it is not worth moving. What it
+/// had replaced does not come back for that.
+#[test]
+fn a_value_that_expired_in_a_segment_that_was_given_up_leaves_no_older_one() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let held = || {
+        let clock = Arc::clone(&clock);
+        options().clock(move || clock.load(Ordering::Relaxed))
+    };
+    let device = SimulatedDevice::new(1);
+    let store = Store::open_on(Arc::new(device.clone()), held()).unwrap();
+    let namespace = store.namespace("a").unwrap();
+    namespace.put(b"key", b"old").unwrap();
+    store.sync().unwrap();
+    device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::Write]));
+    let until = scrubjay_disk::PutOptions { expires_ms: 1_005_000, ..Default::default() };
+    namespace.put_with(b"key", b"new", until).unwrap();
+    clock.store(1_006_000, Ordering::Relaxed);
+    assert!(namespace.get(b"key").unwrap().is_none());
+    assert!(store.flush().is_err());
+    while store.stats().given_up_segments == 0 {
+        std::thread::yield_now();
+    }
+    device.heal();
+    store.close().unwrap();
+    let store = Store::open_on(Arc::new(device), held()).unwrap();
+    let namespace = store.namespace("a").unwrap();
+    assert!(namespace.get(b"key").unwrap().is_none());
+}
