@@ -163,13 +163,14 @@ fn resume(
     next_min: Position,
 ) -> Result<Resumed, Error> {
     let segment_len = options.segment_len_or_default();
-    let used = chain.used();
+    let (used, synced) = (chain.used(), chain.synced());
     if let Some(last) = chain.last_mut() {
-        let next = Position { seq: last.seq, offset: last.end };
+        let end = Position { seq: last.seq, offset: last.end };
         let needed = last.end + Footer::room(last.items.len() + 1, mender.device.alignment()) + segment_len / FREE_PART;
         let fits = needed <= segment_len && used - last.len + segment_len <= room;
-        if fits && next >= next_min && last.can_go_on() {
-            let tail = mender.reopen(last, segment_len)?;
+        if fits && end >= next_min && last.can_go_on() {
+            let tail = mender.reopen(last, synced, segment_len)?;
+            let next = Position { offset: last.end, ..end };
             return Ok(Resumed { next, items: std::mem::take(&mut last.items), tail });
         }
     }

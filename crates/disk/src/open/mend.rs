@@ -58,8 +58,19 @@ impl Mender<'_> {
     }
 
     /// Prepares the last segment for more records, and returns the bytes that the first write begins with.
-    pub(super) fn reopen(&self, last: &mut Found, segment_len: u64) -> Result<Vec<u8>, Error> {
-        let reopened = || -> io::Result<Vec<u8>> {
+    ///
+    /// What its footer knew of what is durable must stay known: a mark takes the footer's place, and is written before the rest of
+    /// the footer goes.
+    pub(super) fn reopen(&self, last: &mut Found, synced: Position, segment_len: u64) -> Result<Vec<u8>, Error> {
+        let reopened = |last: &mut Found| -> io::Result<Vec<u8>> {
+            if last.scan.is_none() && synced > Position::default() {
+                let mut mark = Vec::new();
+                record::encode_mark(record::MARK_LEN, synced, &mut mark);
+                let position = Position { seq: last.seq, offset: last.end };
+                record::place(&mut mark, record::mask(self.store_id, position));
+                last.file.write_at(&mark, last.end)?;
+                last.end += u64::try_from(mark.len()).map_err(io::Error::other)?;
+            }
             let tail = tail(&*last.file, last.end, self.device.alignment())?;
             let is_clean = last.scan.as_ref().is_some_and(|scan| scan.torn_bytes == 0);
             if !is_clean || last.len != segment_len {
@@ -69,7 +80,7 @@ impl Mender<'_> {
             }
             Ok(tail)
         };
-        let tail = reopened().map_err(|error| self.failed(last.seq, error))?;
+        let tail = reopened(last).map_err(|error| self.failed(last.seq, error))?;
         last.len = segment_len;
         // It has no footer, and needs none.
         last.scan = None;

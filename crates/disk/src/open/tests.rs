@@ -251,6 +251,29 @@ fn damage_to_what_was_durable_drops_everything_older() {
 }
 
 #[test]
+fn what_was_durable_is_known_when_the_footer_that_said_so_is_cut_off() {
+    let device = SimulatedDevice::new(1);
+    let (store, before) = jays(&device);
+    before.put(b"key", b"old").unwrap();
+    before.put(b"key", b"new").unwrap();
+    store.sync().unwrap();
+    store.close().unwrap();
+    for is_written_to in [false, true] {
+        let (store, again) = jays(&device);
+        if is_written_to {
+            again.put(b"other", b"to go on").unwrap();
+            store.flush().unwrap();
+        }
+        let left = device.kill();
+        // In the value of the second record.
+        left.flip(&segment::file_name(1), (64 + 48 + 36) * 8);
+        let (_, after) = jays(&left);
+        assert!(after.get(b"key").unwrap().is_none(), "the old value is there again");
+        assert_eq!(after.get(b"other").unwrap().is_some(), is_written_to);
+    }
+}
+
+#[test]
 fn a_durable_segment_that_is_missing_drops_everything_older() {
     let device = SimulatedDevice::new(1);
     let (store, before) = jays(&device);
