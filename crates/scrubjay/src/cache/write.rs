@@ -96,8 +96,15 @@ pub(crate) struct Entering<K, V> {
 pub(super) enum Beneath {
     /// It is of the same version, or there is no such tier.
     Same,
-    /// It goes. On disk the new version takes its place, if all that is stored is written through.
-    Other { key_bytes: Vec<u8>, on_disk: Option<Encoded> },
+    /// It goes. In a box, since an entry is moved some times on its way, and mostly there is no such tier.
+    Other(Box<Other>),
+}
+
+/// What is known of a key for the tiers below.
+pub(super) struct Other {
+    key_bytes: Vec<u8>,
+    /// Takes the place of what is on disk, if all that is stored is written through.
+    on_disk: Option<Encoded>,
 }
 
 /// What a removal came to.
@@ -212,12 +219,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let Entering { entry, beneath } = entering;
         let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
         let mut is_owed = false;
-        if let Beneath::Other { key_bytes, on_disk } = beneath {
+        if let Beneath::Other(other) = beneath {
             if let Some(compressed) = &self.compressed {
-                compressed.tier.replaced(hash, &key_bytes);
+                compressed.tier.replaced(hash, &other.key_bytes);
             }
             if let Some(disk) = &self.disk {
-                is_owed = disk.tier.replace(&key_bytes, on_disk.as_ref());
+                is_owed = disk.tier.replace(&other.key_bytes, other.on_disk.as_ref());
             }
         }
         let departed = self.memory.insert(hash, entry);
@@ -240,7 +247,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let write = stored.value.as_ref().map(|value| |out: &mut Vec<u8>| disk.codec.encode(value, out));
             on_disk = disk.tier.encode(&new, write);
         }
-        Beneath::Other { key_bytes, on_disk }
+        Beneath::Other(Box::new(Other { key_bytes, on_disk }))
     }
 
     /// An insert by the caller: revokes the load of the key, and wins against it. Whether something was on disk.
@@ -412,8 +419,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         shared.tasks.check_open()?;
         let born = shared.stamps.born();
         let entering = shared.prepare(key, Some(value), &options, born, None).map_err(|refused| refused.error)?;
-        let is_owed = shared.enter(entering);
-        shared.settle_on_disk(is_owed).await;
+        if shared.enter(entering) {
+            Box::pin(shared.settle_on_disk(true)).await;
+        }
         Ok(())
     }
 
@@ -428,7 +436,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     {
         self.shared.tasks.check_open()?;
         let removed = self.shared.remove(key).await;
-        self.shared.settle_on_disk(removed.was_on_disk).await;
+        if removed.was_on_disk {
+            Box::pin(self.shared.settle_on_disk(true)).await;
+        }
         Ok(removed.was_there)
     }
 }

@@ -56,6 +56,8 @@ pub(crate) struct DiskTier {
     /// Held for reading while something is changed.
     is_closed: RwLock<bool>,
     missed: Mutex<Missed>,
+    /// The sequence with which this cache began: all that it stamps is higher.
+    begun: u64,
     pub(super) ledger: Mutex<Ledger>,
     /// Whether the last read of which anybody knows failed.
     pub(super) are_reads_failing: AtomicBool,
@@ -106,6 +108,7 @@ impl DiskTier {
             attached: ArcSwapOption::empty(),
             is_closed: RwLock::new(false),
             missed: Mutex::default(),
+            begun: Ledger::new(unix_ms).stamped().sequence,
             ledger: Mutex::new(Ledger::new(unix_ms)),
             are_reads_failing: AtomicBool::new(false),
             away: Mutex::new(None),
@@ -127,7 +130,9 @@ impl DiskTier {
             Loaded::Whole(ledger) | Loaded::Torn(ledger) => ledger.stamped(),
         };
         stamps.load(&stamped);
-        let is_behind = opened.latest_ms() > self.unix_ms();
+        // Another process that began later than this cache has had the folder meanwhile: what was stamped here in that time is
+        // lower than what its entries were born with, and would not reach them.
+        let is_behind = opened.latest_ms() > self.unix_ms() || stamped.sequence > self.begun;
         if self.take_in(opened, is_behind)? {
             *self.away.lock() = None;
         }
@@ -157,7 +162,7 @@ impl DiskTier {
         if is_torn || is_behind {
             tracing::warn!(
                 cache = &*self.name,
-                "what is on disk is given up: what was invalidated is not known wholly"
+                "what is on disk is given up: it is not known wholly what of it was invalidated"
             );
             self.counters.one(Count::Forgotten);
         }

@@ -166,6 +166,26 @@ async fn what_was_changed_while_the_folder_was_away_holds_when_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_later_process_left_does_not_outlive_an_earlier_ones_invalidation() {
+    let device = SimulatedDevice::new(4);
+    device.set_locked_elsewhere(true);
+    let waiting = builder(100, on(&device).optional(true), &Clock::tokio()).build().await.unwrap();
+    tokio::time::advance(Duration::from_millis(500)).await;
+    device.set_locked_elsewhere(false);
+    let later = builder(100, on(&device), &Clock::tokio()).build().await.unwrap();
+    device.set_locked_elsewhere(true);
+    later.insert_with(key(1), 1, EntryOptions::new().tag("t")).await.unwrap();
+    later.close().await;
+    waiting.remove_by_tag("t").await.unwrap();
+    device.set_locked_elsewhere(false);
+    while !waiting.health().is_serving() {
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!(waiting.get(&key(1)).await, None);
+    waiting.close().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clear_while_the_folder_was_away_empties_it_when_it_comes() {
     let (device, clock) = (SimulatedDevice::new(3), Clock::tokio());
     let first = builder(100, on(&device), &clock).build().await.unwrap();
