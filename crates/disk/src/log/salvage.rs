@@ -2,7 +2,9 @@
 //!
 //! They leave the queue, the head goes on in a new segment, and whoever knows which of them still count (the store: it has
 //! the index) appends those again. Between the two, a read of one of them finds nothing: a miss, as a cache may have.
-//! The numbers of segments that never got a file are used again, since the chain of files must have no gap.
+//! No position comes twice, though the log may have run ahead of the segment that failed: it goes on behind all that was ever
+//! appended, or a clear, a sync that somebody waits for, and an entry that is still to be moved would be about other records
+//! than they mean. And the chain of files must have no gap, so numbers that never got a file get an empty segment.
 
 use super::{Block, Log};
 use crate::place::Position;
@@ -22,8 +24,9 @@ impl Log {
     pub(crate) fn give_up(&self) -> Unwritten {
         let mut head = self.head.lock();
         // What stands before this is in the file; what stands behind it is moved, and nobody will miss it there.
-        let failed_at = head.queue.front().map_or(head.active.start, |block| block.start);
-        let failed = failed_at.seq;
+        let unwritten_from = if head.has_segment { head.active.start } else { head.next };
+        let failed_at = head.queue.front().map_or(unwritten_from, |block| block.start);
+        let (failed, newest) = (failed_at.seq, head.next.seq);
         let mut blocks: Vec<Arc<Block>> = head.queue.drain(..).collect();
         blocks.push(Arc::new(std::mem::take(&mut head.active)));
         head.items.clear();
@@ -31,11 +34,11 @@ impl Log {
         head.given_up += 1;
         head.is_moving = true;
         head.begin_segment(&self.settings, failed + 1, failed_at.offset);
-        // The log may have been further ahead: nobody waits for positions that may never come.
-        head.synced = head.synced.min(head.next);
-        head.sync_wanted = head.sync_wanted.min(head.next);
-        self.head_seq.store(failed + 1, Ordering::Release);
-        self.written.store(head.next.packed(), Ordering::Release);
+        while head.next.seq <= newest {
+            head.end_segment(&self.settings);
+        }
+        self.head_seq.store(head.next.seq, Ordering::Release);
+        self.written.store(head.written_to().packed(), Ordering::Release);
         drop(head);
         self.progress.notify_all();
         Unwritten { blocks, store_id: self.settings.store_id }

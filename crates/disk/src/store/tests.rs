@@ -1,7 +1,9 @@
 //! The store through its front door, on the device that does as it is told.
 
 use super::*;
-use crate::simulated::SimulatedDevice;
+use crate::place::Position;
+use crate::simulated::{Fault, Injection, Operation, SimulatedDevice};
+use std::time::Duration;
 
 fn store(options: Options) -> (Arc<SimulatedDevice>, Store) {
     let device = Arc::new(SimulatedDevice::new(1));
@@ -43,4 +45,72 @@ fn many_segments_are_filled_and_read() {
         assert_eq!(&*jays.get(&n.to_le_bytes()).unwrap().unwrap(), value(n));
     }
     assert_eq!(jays.keys().count(), 2000);
+}
+
+/// A store whose writes fail, and which has appended beyond the segment that fails: its namespace, and where it was then.
+fn run_ahead() -> (Arc<SimulatedDevice>, Store, Namespace, Position) {
+    let options = Options::bytes(4 << 20).segment_len(128 << 10).flush_interval(Duration::from_millis(1));
+    let (device, store) = store(options);
+    let jays = store.namespace("jays").unwrap();
+    jays.put(b"first", b"written").unwrap();
+    store.flush().unwrap();
+    device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::Write]));
+    while store.handle.core.log.next().seq < 3 {
+        jays.put(b"many times", &[7; 1000]).unwrap();
+    }
+    let next = store.handle.core.log.next();
+    (device, store, jays, next)
+}
+
+fn until_given_up(store: &Store) {
+    let began = crate::clock::monotonic();
+    while store.stats().given_up_segments == 0 {
+        assert!(crate::clock::monotonic() - began < Duration::from_secs(20), "nothing is given up");
+        std::thread::yield_now();
+    }
+}
+
+/// Lets the device work again, and waits until all is written.
+fn heal(device: &SimulatedDevice, store: &Store) {
+    device.heal();
+    let began = crate::clock::monotonic();
+    while store.sync().is_err() {
+        assert!(crate::clock::monotonic() - began < Duration::from_secs(20), "nothing is written");
+        std::thread::yield_now();
+    }
+}
+
+/// The log used to go on in the segment after the one that failed, at positions that it had given away before: the clear, which
+/// named a later one, took what was put after it as well.
+#[test]
+fn a_put_after_a_clear_stays_though_the_segment_of_the_clear_was_given_up() {
+    let (device, store, jays, _) = run_ahead();
+    jays.clear().unwrap_err();
+    until_given_up(&store);
+    heal(&device, &store);
+    jays.put(b"scrub", b"blue").unwrap();
+    assert_eq!(jays.get(b"scrub").unwrap().as_deref(), Some(&b"blue"[..]));
+    assert!(jays.get(b"first").unwrap().is_none());
+    store.close().unwrap();
+    let store = Store::open_on(Arc::new(device.kill()), Options::bytes(4 << 20).segment_len(128 << 10)).unwrap();
+    let jays = store.namespace("jays").unwrap();
+    assert_eq!(jays.get(b"scrub").unwrap().as_deref(), Some(&b"blue"[..]));
+    assert!(jays.get(b"first").unwrap().is_none() && jays.get(b"many times").unwrap().is_none());
+}
+
+/// For the same reason a sync of such a position was never done: the writer went round and round, and no close ended.
+#[test]
+fn positions_grow_and_a_close_ends_though_segments_were_given_up() {
+    let (device, store, jays, next) = run_ahead();
+    store.sync().unwrap_err();
+    until_given_up(&store);
+    heal(&device, &store);
+    assert!(store.handle.core.log.next() > next);
+    store.close().unwrap();
+    let store = Store::open_on(Arc::new(device.kill()), Options::bytes(4 << 20).segment_len(128 << 10)).unwrap();
+    let stats = store.stats();
+    assert_eq!((stats.distrusted_entries, stats.discarded_segments, stats.entries), (0, 0, 2));
+    let jays_again = store.namespace(jays.name()).unwrap();
+    assert_eq!(jays_again.get(b"first").unwrap().as_deref(), Some(&b"written"[..]));
+    assert_eq!(jays_again.get(b"many times").unwrap().as_deref(), Some(&[7; 1000][..]));
 }
