@@ -14,6 +14,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use words::{bytes, count, table};
 
+/// Segments that a store may have.
+const SEGMENTS_MAX: u64 = 16_384;
+
 /// Segments of room that compacting works with, beyond what is there.
 const ROOM: u64 = 16;
 
@@ -70,7 +73,8 @@ fn show(bar: &ProgressBar, done: u64, total: u64) {
 fn compact(dir: &Path, progress: impl FnMut(u64, u64)) -> anyhow::Result<(u64, u64)> {
     let before = scrubjay_disk::inspect(dir)?;
     // The bound of the store is for whoever opens it next: here it only must not be in the way.
-    let capacity = before.file_bytes.saturating_mul(2).saturating_add(ROOM * before.segment_len);
+    let wanted = before.file_bytes.saturating_mul(2).saturating_add(ROOM * before.segment_len);
+    let capacity = wanted.min(SEGMENTS_MAX.saturating_mul(before.segment_len));
     let store = Store::open(dir, Options::bytes(capacity).segment_len(before.segment_len))?;
     store.compact(progress)?;
     store.sync()?;

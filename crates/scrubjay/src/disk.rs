@@ -103,6 +103,9 @@ pub(crate) enum Place {
 /// A value on disk is never wrong in the process that wrote it. The question is what the next one finds, if this one does
 /// not end in order. What a load or an eviction wrote is never waited for.
 ///
+/// A device that fails or takes longer than two seconds is not waited for: the call returns, and
+/// [`unsettled`](crate::DiskStats::unsettled) counts it.
+///
 /// ```
 /// use scrubjay::{Disk, Durability};
 ///
@@ -179,7 +182,8 @@ impl Disk {
     }
 
     /// Whether the cache goes without this tier if it cannot be opened: [`health`](crate::Cache::health) says so, and it is tried
-    /// again, every 1 to 60 seconds. Otherwise, and unless this is called, the cache is not built.
+    /// again, every 1 to 60 seconds. Otherwise, and unless this is called, the cache is not built. What changes while the
+    /// folder is away is remembered in memory, and taken out of the folder when it comes: not if the process ends before.
     pub fn optional(mut self, is_optional: bool) -> Disk {
         self.is_optional = is_optional;
         self
