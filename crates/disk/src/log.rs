@@ -308,6 +308,11 @@ impl Log {
         self.head.lock().durable
     }
 
+    /// Whether records that were not written are on their way to another segment: they may not be found where they were.
+    pub(crate) fn is_moving(&self) -> bool {
+        self.head.lock().is_moving
+    }
+
     /// Bytes that wait to be written.
     pub(crate) fn queued_bytes(&self) -> u64 {
         let head = self.head.lock();

@@ -232,8 +232,11 @@ impl Core {
     }
 
     /// Takes a damaged entry out, with a tombstone: what is damaged now may read well after a restart, when it has been
-    /// replaced elsewhere.
+    /// replaced elsewhere. What its segment did not get, since it failed, is not damaged: it moves.
     fn corrupt(&self, hash: u64, entry: &Entry, mode: Mode) -> Lookup {
+        if self.log.is_moving() {
+            return self.miss(hash, mode);
+        }
         let mut shard = self.index.shard(hash);
         if shard.get(hash).is_some_and(|now| now.place == entry.place) && entry.heat != PINNED {
             let appended = self.append_tombstone(entry.namespace, hash, Source::Moved);
