@@ -65,6 +65,8 @@ pub(crate) struct Writer {
     failures: u32,
     /// The device was full when it was last asked for a segment.
     is_full: bool,
+    /// Segments given up since the last block that was written.
+    losses: u32,
     /// The sync of a store that closes was tried.
     is_last_synced: bool,
 }
@@ -94,6 +96,7 @@ impl Writer {
             synced_at: now,
             failures: 0,
             is_full: false,
+            losses: 0,
             is_last_synced: false,
         }
     }
@@ -222,6 +225,7 @@ impl Writer {
                 self.log.space.press();
             } else if self.failures >= ATTEMPTS_MAX && self.current.as_ref().is_some_and(|c| c.seq == block.start.seq) {
                 self.failures = 0;
+                self.losses = self.losses.saturating_add(1);
                 self.current = None;
                 return Step::GiveUp;
             }
@@ -232,7 +236,7 @@ impl Writer {
             self.is_full = false;
             self.log.troubles.degrade(None);
         }
-        self.failures = 0;
+        (self.failures, self.losses) = (0, 0);
         self.log.troubles.recover();
         self.finish(block);
         Step::Done
@@ -401,7 +405,9 @@ impl Writer {
     }
 
     fn pause(&self) {
-        let doubled = PAUSE_MIN.saturating_mul(1 << self.failures.min(10));
+        // Segments that fail one after the other are one trouble: each takes its room, and the pauses go on growing.
+        let attempts = self.failures.saturating_add(self.losses.saturating_mul(ATTEMPTS_MAX));
+        let doubled = PAUSE_MIN.saturating_mul(1 << attempts.min(10));
         let until = clock::monotonic() + doubled.min(PAUSE_MAX);
         loop {
             let left = until.saturating_sub(clock::monotonic());
