@@ -110,17 +110,25 @@ fn own(cache: &Cache<String, u64>, owner: u64, seed: u64, keys_max: u64) {
 #[test]
 fn nothing_comes_back_that_its_owner_removed_or_replaced() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    for (seed, size) in (0..).zip(SIZES) {
-        let cache = build(&runtime, "history", size);
-        std::thread::scope(|scope| {
-            for owner in 0..THREADS {
-                let cache = &cache;
-                scope.spawn(move || own(cache, owner, seed, size.keys));
+    for (number, size) in (0..).zip(SIZES) {
+        // How many entries move hangs on how the threads meet: again, until enough have moved to notice.
+        let (mut inserts, mut promoted) = (0, 0);
+        for attempt in 0..8 {
+            let (cache, seed) = (build(&runtime, "history", size), number + 100 * attempt);
+            std::thread::scope(|scope| {
+                for owner in 0..THREADS {
+                    let cache = &cache;
+                    scope.spawn(move || own(cache, owner, seed, size.keys));
+                }
+            });
+            let below = cache.stats().compressed.unwrap();
+            inserts += below.inserts;
+            promoted += below.departures.promoted;
+            if inserts > 1000 && promoted > 500 {
+                break;
             }
-        });
-        let stats = cache.stats();
-        let below = stats.compressed.unwrap();
-        assert!(below.inserts > 1000 && below.departures.promoted > 500, "entries moved: {below:?}");
+        }
+        assert!(inserts > 1000 && promoted > 500, "{inserts} went down, {promoted} up");
     }
 }
 
