@@ -253,8 +253,7 @@ impl Log {
         if head.is_over || head.is_closing && source != Source::Moved {
             return Err(NotAppended::Closed);
         }
-        let is_full = head.queued_bytes + len > self.settings.queue_bytes && head.queued_bytes > RECORDS_START;
-        if is_full && source.is_bounded() {
+        if source.is_bounded() && !head.has_room(&self.settings, len) {
             return Err(NotAppended::Full);
         }
         if source.is_callers() {
@@ -317,7 +316,7 @@ impl Log {
     pub(crate) fn queued_bytes(&self) -> u64 {
         let head = self.head.lock();
         // The header of a segment without records waits for nobody.
-        if head.queue.is_empty() && !head.active.has_records() { 0 } else { head.queued_bytes }
+        if head.is_idle() { 0 } else { head.queued_bytes }
     }
 
     /// Begins a new segment, whose number this says. What was appended before lies in segments before it.
@@ -355,6 +354,16 @@ impl Log {
 }
 
 impl Head {
+    /// Whether nothing waits to be written.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && !self.active.has_records()
+    }
+
+    /// Whether the queue takes a record of so many bytes. Where nothing waits it takes any: one may be longer than the bound.
+    fn has_room(&self, settings: &LogSettings, len: u64) -> bool {
+        self.queued_bytes + len <= settings.queue_bytes || self.is_idle()
+    }
+
     /// Where the record went, and whether a block is ready for the writer.
     fn append(&mut self, settings: &LogSettings, record: &mut Signed<'_>) -> (Position, bool) {
         let len = record.len() as u64;

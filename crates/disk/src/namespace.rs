@@ -63,13 +63,13 @@ impl Namespaces {
         Namespaces { known: RwLock::new(known), manifest: Mutex::new(manifest) }
     }
 
-    /// The namespace of that name, declared if it is new.
+    /// The namespace of that name, declared if it is new, and whether it is.
     ///
     /// # Errors
     /// `Invalid` if the name is empty or too long or there are too many, `Unavailable` if the device fails.
-    pub(crate) fn open(&self, name: &str) -> Result<Arc<NamespaceState>, Error> {
+    pub(crate) fn open(&self, name: &str) -> Result<(Arc<NamespaceState>, bool), Error> {
         if let Some(state) = self.known.read().by_name.get(name) {
-            return Ok(Arc::clone(state));
+            return Ok((Arc::clone(state), false));
         }
         if !(1..=NAME_LEN_MAX).contains(&name.len()) {
             let len = name.len();
@@ -77,10 +77,10 @@ impl Namespaces {
         }
         let mut manifest = self.manifest.lock();
         if let Some(state) = self.known.read().by_name.get(name) {
-            return Ok(Arc::clone(state));
+            return Ok((Arc::clone(state), false));
         }
         let id = manifest.declare(name)?;
-        Ok(self.known.write().add(id, name, Position::default()))
+        Ok((self.known.write().add(id, name, Position::default()), true))
     }
 
     /// From now on nothing of the namespace counts that stands before `at`.

@@ -111,8 +111,10 @@ impl Store {
     pub fn namespace(&self, name: &str) -> Result<Namespace, Error> {
         let core = &self.handle.core;
         core.check_open()?;
-        let state = core.namespaces.open(name)?;
-        core.set_aside();
+        let (state, is_new) = core.namespaces.open(name)?;
+        if is_new {
+            core.set_aside();
+        }
         Ok(Namespace { core: Arc::clone(core), state, _open: Arc::clone(&self.handle) })
     }
 
@@ -218,7 +220,8 @@ impl Core {
         core
     }
 
-    /// Counts the manifest, and the heat of entries, each with a successor that takes its place, as space that is taken.
+    /// Counts the manifest, and the heat of entries, each with a successor that takes its place, as space that is taken. Walks
+    /// through the namespaces: for who has added one, or changed the bound.
     fn set_aside(&self) {
         let space = &self.log.space;
         space.set_aside(aside(space.capacity(), self.namespaces.manifest_len_max()));
@@ -339,7 +342,6 @@ impl Namespace {
         let held = core.reclaim.hold_moves();
         core.namespaces.clear(&self.state, core.log.next(), core.now_ms(), is_synced)?;
         drop(held);
-        core.set_aside();
         core.reclaim.sweep_soon();
         core.log.space.nudge();
         Ok(())

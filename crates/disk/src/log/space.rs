@@ -25,6 +25,13 @@ struct State {
     is_closing: bool,
 }
 
+impl State {
+    /// Whether the writer waits, or would for the segment after the next.
+    fn is_short(&self, segment_len: u64) -> bool {
+        self.is_starved || self.used + segment_len > self.capacity
+    }
+}
+
 impl Space {
     /// `used` bytes of `capacity` are taken.
     pub(crate) fn new(capacity: u64, used: u64, segment_len: u64) -> Space {
@@ -40,7 +47,7 @@ impl Space {
             state.used += bytes;
         }
         state.is_starved = !fits;
-        if !fits || state.used + self.segment_len > state.capacity {
+        if state.is_short(self.segment_len) {
             self.wanted.notify_all();
         }
         fits
@@ -95,16 +102,14 @@ impl Space {
 
     /// Whether there is less than a segment to spare.
     pub(crate) fn is_short(&self) -> bool {
-        let state = self.state.lock();
-        state.is_starved || state.used + self.segment_len > state.capacity
+        self.state.lock().is_short(self.segment_len)
     }
 
     /// Waits until there is less than a segment to spare, or somebody calls, at most for `time`. `false` when the store
     /// closes.
     pub(crate) fn wait_until_short(&self, time: Duration) -> bool {
         let mut state = self.state.lock();
-        let is_short = state.is_starved || state.used + self.segment_len > state.capacity;
-        if !state.is_closing && !is_short {
+        if !state.is_closing && !state.is_short(self.segment_len) {
             self.wanted.wait_for(&mut state, time);
         }
         !state.is_closing

@@ -32,8 +32,7 @@ impl Log {
             if head.is_closing {
                 return Err(NotDone::Closed);
             }
-            let is_empty = head.queue.is_empty() && !head.active.has_records();
-            if head.queued_bytes + len <= self.settings.queue_bytes || is_empty {
+            if head.has_room(&self.settings, len) {
                 return Ok(());
             }
             if head.queue.is_empty() {

@@ -1,6 +1,7 @@
 //! Walks through the index: the keys of a namespace, and its hottest entries. What they show they read from the device, in
 //! the order in which it stands there.
 
+use super::read::Read;
 use super::{Core, Namespace};
 use crate::error::Error;
 use crate::index::{Entry, PINNED};
@@ -118,20 +119,12 @@ impl Listed {
 }
 
 impl Core {
-    /// The first `len` bytes at `at`, or fewer where the file ends.
+    /// The first `len` bytes at `at`; `None` if they are there no more.
     fn glance(&self, at: Position, len: usize) -> Result<Option<Vec<u8>>, Error> {
-        if at >= self.log.written()
-            && let Some(bytes) = self.log.read_pending(at, len)
-        {
-            return Ok(Some(bytes));
-        }
-        let table = self.log.files.load();
-        let Some(segment) = table.get(at.seq) else { return Ok(None) };
-        let mut bytes = vec![0; len];
-        match segment.file.read_at(&mut bytes, at.offset) {
-            Ok(()) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Ok(None),
-            Err(error) => Err(Error::device(format!("segment {} cannot be read", at.seq), error)),
+        match self.read(at, len, true) {
+            Read::Bytes(bytes) => Ok(Some(bytes)),
+            Read::Gone | Read::WouldBlock => Ok(None),
+            Read::Failed(error) => Err(Error::device(format!("segment {} cannot be read", at.seq), error)),
         }
     }
 

@@ -44,12 +44,12 @@ enum Mode {
 }
 
 /// What reading at a place came to.
-enum Read {
+pub(super) enum Read {
     Bytes(Vec<u8>),
-    /// The segment is no more.
+    /// The segment is no more, or ends before: what stood there has moved.
     Gone,
     WouldBlock,
-    Failed,
+    Failed(io::Error),
 }
 
 impl Namespace {
@@ -134,11 +134,15 @@ impl Core {
             if self.is_expired(entry.expires_ms) {
                 return Ok(self.expired(hash, &entry, mode));
             }
-            let bytes = match self.read(at, entry.len_units, mode) {
+            let len = usize::try_from(u64::from(entry.len_units) * UNIT).unwrap_or(usize::MAX);
+            let bytes = match self.read(at, len, mode != Mode::Try) {
                 Read::Bytes(bytes) => bytes,
                 Read::Gone => continue,
                 Read::WouldBlock => return Ok(Lookup::WouldBlock),
-                Read::Failed => return Ok(self.unreadable(hash, mode)),
+                Read::Failed(error) => {
+                    tracing::warn!(segment = at.seq, offset = at.offset, %error, "a record cannot be read: a miss");
+                    return Ok(self.unreadable(hash, mode));
+                }
             };
             match self.value(state, key, at, bytes) {
                 Ok(Some(value)) => {
@@ -160,8 +164,8 @@ impl Core {
         Ok(self.miss(hash, mode))
     }
 
-    fn read(&self, at: Position, len_units: u32, mode: Mode) -> Read {
-        let len = usize::try_from(u64::from(len_units) * UNIT).unwrap_or(usize::MAX);
+    /// The bytes at a place, from the log's blocks or from the file. `waits`: also for the device.
+    pub(super) fn read(&self, at: Position, len: usize, waits: bool) -> Read {
         if at >= self.log.written()
             && let Some(bytes) = self.log.read_pending(at, len)
         {
@@ -170,19 +174,17 @@ impl Core {
         let table = self.log.files.load();
         let Some(segment) = table.get(at.seq) else { return Read::Gone };
         let mut bytes = vec![0; len];
-        let result = match mode {
-            Mode::Try => segment.file.try_read_at(&mut bytes, at.offset),
-            Mode::Get | Mode::Peek => segment.file.read_at(&mut bytes, at.offset),
+        let result = if waits {
+            segment.file.read_at(&mut bytes, at.offset)
+        } else {
+            segment.file.try_read_at(&mut bytes, at.offset)
         };
         match result {
             Ok(()) => Read::Bytes(bytes),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && mode == Mode::Try => Read::WouldBlock,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !waits => Read::WouldBlock,
             // A segment that was given up ends early: what stood behind has moved.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Read::Gone,
-            Err(error) => {
-                tracing::warn!(segment = at.seq, offset = at.offset, %error, "a record cannot be read: a miss");
-                Read::Failed
-            }
+            Err(error) => Read::Failed(error),
         }
     }
 
