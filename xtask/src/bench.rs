@@ -16,7 +16,7 @@ enum Suite {
     /// Server CPU time per operation, throughput, memory per key, growth, and a reader that does not read.
     Server(ServerArguments),
     /// The library's memory tier beside moka, quick_cache and foyer: time per hit, miss, insert and mix, bytes per entry.
-    Memory(MemoryArguments),
+    Memory(Selection),
     /// The library's hit ratios on traces, beside the peers', LRU's and the optimum's.
     Hitratio(HitratioArguments),
     /// The disk engine beside fjall, redb and foyer: CPU time per operation, write amplification, hit ratios, opening.
@@ -39,8 +39,9 @@ struct ServerArguments {
     quick: bool,
 }
 
+/// What of a suite is run, and where its rows go.
 #[derive(clap::Args)]
-struct MemoryArguments {
+struct Selection {
     /// Where to write the rows.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -73,15 +74,8 @@ struct HitratioArguments {
 
 #[derive(clap::Args)]
 struct DiskArguments {
-    /// Where to write the rows.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Runs only cases whose name starts with this. Repeatable.
-    #[arg(long, value_name = "PREFIX")]
-    case: Vec<String>,
-    /// Runs only this subject. Repeatable.
-    #[arg(long, value_name = "NAME")]
-    subject: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
     /// How often each subject has its turn in the cases that measure time; 3 unless said.
     #[arg(long)]
     rounds: Option<usize>,
@@ -94,9 +88,6 @@ struct DiskArguments {
     /// Reads and writes past the page cache, with the subjects that can.
     #[arg(long)]
     direct: bool,
-    /// A smoke run: a 32nd of everything, and no figures to quote.
-    #[arg(long)]
-    quick: bool,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -118,11 +109,8 @@ fn server(arguments: &ServerArguments) -> anyhow::Result<()> {
     finish(bench, arguments.json.as_deref(), arguments.quick)
 }
 
-fn memory(arguments: &MemoryArguments) -> anyhow::Result<()> {
-    let mut bench = built("memory", &["--features", "peers"])?;
-    repeated(&mut bench, "--case", &arguments.case);
-    repeated(&mut bench, "--subject", &arguments.subject);
-    finish(bench, arguments.json.as_deref(), arguments.quick)
+fn memory(selection: &Selection) -> anyhow::Result<()> {
+    selected(built("memory", &["--features", "peers"])?, selection)
 }
 
 fn hitratio(arguments: &HitratioArguments) -> anyhow::Result<()> {
@@ -137,8 +125,6 @@ fn hitratio(arguments: &HitratioArguments) -> anyhow::Result<()> {
 fn disk(arguments: &DiskArguments) -> anyhow::Result<()> {
     let features = if arguments.rocksdb { "disk-peers,rocksdb" } else { "disk-peers" };
     let mut bench = built("disk", &["--features", features])?;
-    repeated(&mut bench, "--case", &arguments.case);
-    repeated(&mut bench, "--subject", &arguments.subject);
     if let Some(rounds) = arguments.rounds {
         bench.args(["--rounds", &rounds.to_string()]);
     }
@@ -147,7 +133,7 @@ fn disk(arguments: &DiskArguments) -> anyhow::Result<()> {
     if arguments.direct {
         bench.arg("--direct");
     }
-    finish(bench, arguments.json.as_deref(), arguments.quick)
+    selected(bench, &arguments.selection)
 }
 
 /// The program for `suite`, built with `features`.
@@ -159,6 +145,13 @@ fn built(suite: &str, features: &[&str]) -> anyhow::Result<Command> {
     let mut bench = command(target.join("release/scrubjay-bench"));
     bench.arg(suite);
     Ok(bench)
+}
+
+/// Runs of the suite what was selected.
+fn selected(mut bench: Command, selection: &Selection) -> anyhow::Result<()> {
+    repeated(&mut bench, "--case", &selection.case);
+    repeated(&mut bench, "--subject", &selection.subject);
+    finish(bench, selection.json.as_deref(), selection.quick)
 }
 
 fn repeated(bench: &mut Command, option: &str, values: &[String]) {

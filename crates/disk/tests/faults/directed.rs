@@ -4,9 +4,16 @@ use super::steps::SEGMENT_LEN;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use scrubjay_disk::{Namespace, Options, SimulatedDevice, Store, Sync};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 fn options() -> Options {
     Options::bytes(6 * SEGMENT_LEN).segment_len(SEGMENT_LEN).reinsert(0.0)
+}
+
+/// The same with a clock that the test holds.
+fn held(clock: &Arc<AtomicU64>) -> Options {
+    let clock = Arc::clone(clock);
+    options().clock(move || clock.load(Ordering::Relaxed))
 }
 
 fn open(device: &SimulatedDevice) -> (Store, Namespace) {
@@ -121,14 +128,9 @@ fn a_removed_value_stays_away_while_its_tombstone_is_reclaimed() {
 /// A time that was seen is seen again: what has expired stays expired when the clock is set back and the store opened again.
 #[test]
 fn a_clock_that_was_set_back_revives_nothing() {
-    use std::sync::atomic::{AtomicU64, Ordering};
     let clock = Arc::new(AtomicU64::new(1_000_000));
-    let held = || {
-        let clock = Arc::clone(&clock);
-        options().clock(move || clock.load(Ordering::Relaxed))
-    };
     let device = SimulatedDevice::new(1);
-    let store = Store::open_on(Arc::new(device.clone()), held()).unwrap();
+    let store = Store::open_on(Arc::new(device.clone()), held(&clock)).unwrap();
     let namespace = store.namespace("a").unwrap();
     let until = |expires_ms| scrubjay_disk::PutOptions { expires_ms, ..Default::default() };
     namespace.put_with(b"key", b"value", until(1_005_000)).unwrap();
@@ -140,7 +142,7 @@ fn a_clock_that_was_set_back_revives_nothing() {
     assert!(namespace.get(b"key").unwrap().is_none());
     store.close().unwrap();
     clock.store(900_000, Ordering::Relaxed);
-    let store = Store::open_on(Arc::new(device), held()).unwrap();
+    let store = Store::open_on(Arc::new(device), held(&clock)).unwrap();
     let namespace = store.namespace("a").unwrap();
     assert!(namespace.get(b"key").unwrap().is_none() && !namespace.contains(b"key"));
     assert!(namespace.get(b"later").unwrap().is_some());
@@ -150,14 +152,9 @@ fn a_clock_that_was_set_back_revives_nothing() {
 /// had replaced does not come back for that.
 #[test]
 fn a_value_that_expired_in_a_segment_that_was_given_up_leaves_no_older_one() {
-    use std::sync::atomic::{AtomicU64, Ordering};
     let clock = Arc::new(AtomicU64::new(1_000_000));
-    let held = || {
-        let clock = Arc::clone(&clock);
-        options().clock(move || clock.load(Ordering::Relaxed))
-    };
     let device = SimulatedDevice::new(1);
-    let store = Store::open_on(Arc::new(device.clone()), held()).unwrap();
+    let store = Store::open_on(Arc::new(device.clone()), held(&clock)).unwrap();
     let namespace = store.namespace("a").unwrap();
     namespace.put(b"key", b"old").unwrap();
     store.sync().unwrap();
@@ -172,7 +169,7 @@ fn a_value_that_expired_in_a_segment_that_was_given_up_leaves_no_older_one() {
     }
     device.heal();
     store.close().unwrap();
-    let store = Store::open_on(Arc::new(device), held()).unwrap();
+    let store = Store::open_on(Arc::new(device), held(&clock)).unwrap();
     let namespace = store.namespace("a").unwrap();
     assert!(namespace.get(b"key").unwrap().is_none());
 }
