@@ -1,8 +1,7 @@
 //! The only place that reads a clock, so that tests (and users' tests) can hold it.
 //!
-//! Time is milliseconds since the clock was made, from 1 on: 0 is free to mean "never". The system's clock is read in two
-//! steps: a coarse reading costs 5 ns and lags a few milliseconds at most, so whatever is later than it by more than
-//! that lag is certainly still to come; only what is nearer asks for the exact time (30 ns).
+//! Time is milliseconds since the clock was made, from 1 on: 0 is free to mean "never". A reading of the
+//! system's clock costs 30 ns, so nobody asks it about what has no time.
 //!
 //! What leaves the process carries Unix time. Where a clock's zero lies in it is read once, when the clock is made, so that
 //! the system's time may jump meanwhile. Of a clock that is held a test says it.

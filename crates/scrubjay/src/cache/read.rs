@@ -115,7 +115,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Whether a hit is more than a hit. Asks the clock only for an entry that has times.
     #[inline]
     fn is_due(&self, stored: &Stored<V>) -> bool {
-        stored.due_ms != 0 && self.clock.is_past(stored.due_ms)
+        self.clock.is_past(stored.due_ms)
     }
 
     /// Looks in memory alone, and counts a hit. What a miss or a stale value is counted as is the caller's to say.

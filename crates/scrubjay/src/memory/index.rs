@@ -143,6 +143,12 @@ impl Table {
         self.buckets.len() * PLACES * 5 / 6
     }
 
+    /// The bucket in which a search goes on: they are a ring.
+    #[inline]
+    fn after(&self, bucket: usize) -> usize {
+        if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 }
+    }
+
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "a share of the bucket count is below it")]
     pub(super) fn home(&self, home: u32) -> usize {
@@ -169,7 +175,7 @@ impl Table {
             if here.passed.load(Ordering::Acquire) == 0 {
                 return None;
             }
-            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+            bucket = self.after(bucket);
             // Each bucket may hold an entry of the one before, however few entries there are: nobody's search ends then.
             if bucket == home {
                 return None;
@@ -206,7 +212,7 @@ impl Table {
                 return;
             }
             here.passed.fetch_add(1, Ordering::AcqRel);
-            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+            bucket = self.after(bucket);
         }
     }
 
@@ -216,7 +222,7 @@ impl Table {
         let mut bucket = self.home(home);
         while bucket != place.bucket {
             self.buckets[bucket].passed.fetch_sub(1, Ordering::AcqRel);
-            bucket = if bucket + 1 == self.buckets.len() { 0 } else { bucket + 1 };
+            bucket = self.after(bucket);
         }
     }
 

@@ -193,7 +193,7 @@ impl<K, V> Shard<K, V> {
         is_touch: bool,
     ) -> Option<(&'a K, &'a V)> {
         let state = slot.state();
-        if state.deadline_ms() != 0 && around.clock.is_past(state.deadline_ms()) {
+        if around.clock.is_past(state.deadline_ms()) {
             return None;
         }
         if is_touch {
