@@ -20,7 +20,12 @@ const EDGES: &[Edges] = &[
         must_not_use: &["mio", "socket2", "axum", "clap", "anyhow"],
     },
     Edges { name: "server", may_use: &["scrubjay-resp", "scrubjay-keyspace"], must_not_use: &["clap", "anyhow"] },
-    Edges { name: "cli", may_use: &["scrubjay-server", "scrubjay-disk"], must_not_use: &["mio", "socket2"] },
+    Edges {
+        name: "cli",
+        may_use: &["scrubjay", "scrubjay-server", "scrubjay-disk"],
+        must_not_use: &["mio", "socket2"],
+    },
+    Edges { name: "harness", may_use: &["scrubjay-server"], must_not_use: &["clap", "anyhow"] },
 ];
 
 /// Each crate depends on those below it, and on nothing that its boundary keeps out.

@@ -1,0 +1,1 @@
+//! From one shared store to another, with the cache in use.

@@ -1,0 +1,1 @@
+//! The remote tier: a Redis-compatible server that processes share.
