@@ -152,6 +152,7 @@ mod metrics;
 mod migration;
 mod object;
 mod options;
+#[allow(dead_code, reason = "what uses all of it lands next")]
 mod remote;
 mod stats;
 mod stored;
@@ -174,6 +175,7 @@ pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
 pub use options::{EntryOptions, FailSafe, Loaded};
+pub use remote::{Coherence, OnDisconnect, Remote, Removals};
 pub use stats::{Departures, DiskStats, Drops, LoadTime, Stats, TierStats, Unit};
 pub use vectors::{NewVector, Vector, VectorNamespace, VectorOptions, VectorStats, VectorStore, Vectors};
 
