@@ -51,6 +51,9 @@ const BLOCK_CAPACITY: usize = BLOCK_LEN + (8 << 10);
 /// bytes as the queue may hold: fresh memory costs as much as all the rest of a put.
 const SPARE_AT_REST: usize = 2;
 
+/// Pinned entries are small and few, and worth more than what else waits: so many bytes of them fit beyond the queue's bound.
+const PINNED_BEYOND: u64 = 2 << 20;
+
 /// What the head must know of its store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LogSettings {
@@ -84,6 +87,8 @@ pub(crate) enum NotAppended {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Put,
+    /// A pinned entry by a caller: it goes beyond the bound, but no further than [`PINNED_BEYOND`].
+    Pinned,
     /// A removal by a caller. It goes beyond the bound, since it must not fail: there are no more than entries.
     Removal,
     /// What must be moved, beyond the bound: pinned entries, and records whose segment failed.
@@ -91,12 +96,17 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    fn is_bounded(self) -> bool {
-        self == Source::Put
+    /// What may wait when such a record comes, if the queue is bound to `queue_bytes`.
+    fn bound(self, queue_bytes: u64) -> u64 {
+        match self {
+            Source::Put => queue_bytes,
+            Source::Pinned => queue_bytes.saturating_add(PINNED_BEYOND),
+            Source::Removal | Source::Moved => u64::MAX,
+        }
     }
 
     fn is_callers(self) -> bool {
-        matches!(self, Source::Put | Source::Removal)
+        self != Source::Moved
     }
 }
 
@@ -253,7 +263,7 @@ impl Log {
         if head.is_over || head.is_closing && source != Source::Moved {
             return Err(NotAppended::Closed);
         }
-        if source.is_bounded() && !head.has_room(&self.settings, len) {
+        if !head.has_room(source.bound(self.settings.queue_bytes), len) {
             return Err(NotAppended::Full);
         }
         if source.is_callers() {
@@ -360,8 +370,8 @@ impl Head {
     }
 
     /// Whether the queue takes a record of so many bytes. Where nothing waits it takes any: one may be longer than the bound.
-    fn has_room(&self, settings: &LogSettings, len: u64) -> bool {
-        self.queued_bytes + len <= settings.queue_bytes || self.is_idle()
+    fn has_room(&self, bound: u64, len: u64) -> bool {
+        self.queued_bytes + len <= bound || self.is_idle()
     }
 
     /// Where the record went, and whether a block is ready for the writer.

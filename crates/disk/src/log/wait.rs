@@ -32,7 +32,7 @@ impl Log {
             if head.is_closing {
                 return Err(NotDone::Closed);
             }
-            if head.has_room(&self.settings, len) {
+            if head.has_room(self.settings.queue_bytes, len) {
                 return Ok(());
             }
             if head.queue.is_empty() {

@@ -1,6 +1,7 @@
 //! The store through its front door, on the device that does as it is told.
 
 use super::*;
+use crate::options::Overload;
 use crate::place::Position;
 use crate::simulated::{Fault, Injection, Operation, SimulatedDevice};
 use std::time::Duration;
@@ -113,4 +114,26 @@ fn positions_grow_and_a_close_ends_though_segments_were_given_up() {
     let jays_again = store.namespace(jays.name()).unwrap();
     assert_eq!(jays_again.get(b"first").unwrap().as_deref(), Some(&b"written"[..]));
     assert_eq!(jays_again.get(b"many times").unwrap().as_deref(), Some(&[7; 1000][..]));
+}
+
+/// They went beyond the queue's bound without one of their own.
+#[test]
+fn pinned_entries_that_the_device_does_not_take_are_refused_and_what_was_there_stays() {
+    let options = Options::bytes(8 << 20).queue_bytes(1 << 16).overload(Overload::Drop);
+    let (device, store) = store(options.flush_interval(Duration::from_millis(1)));
+    let pins = store.namespace("pins").unwrap();
+    let pinned = PutOptions { is_pinned: true, ..PutOptions::default() };
+    let put = |number: u64| pins.put_with(b"pin", &number.to_le_bytes(), pinned);
+    put(0).unwrap();
+    store.flush().unwrap();
+    device.inject(Injection::after(0, Fault::Stall).only(&[Operation::Write]));
+    let refused = (1..1_000_000).find_map(|number| put(number).err().map(|error| (number, error)));
+    let (number, error) = refused.expect("the queue has a bound");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(pins.get(b"pin").unwrap().as_deref(), Some(&(number - 1).to_le_bytes()[..]));
+    let stats = store.stats();
+    assert!(stats.queued_bytes < 4 << 20 && stats.dropped_full == 1, "{stats:?}");
+    assert!(pins.remove(b"pin").unwrap(), "a removal is never refused");
+    heal(&device, &store);
+    store.close().unwrap();
 }

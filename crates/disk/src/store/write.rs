@@ -4,7 +4,7 @@
 //! What is not stored takes what was there before with it: an old value never survives a newer one that was dropped.
 
 use super::{Core, Namespace};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::index::{Entry, HEAT_MAX, PINNED, Tally};
 use crate::log::{NotAppended, Source};
 use crate::namespace::NamespaceState;
@@ -55,7 +55,8 @@ impl Namespace {
     ///
     /// # Errors
     /// `Invalid` if the key is longer than 65,535 bytes, `Closed`; with [`Sync::Each`] also `Unavailable`, and nobody knows
-    /// whether it is there after a restart.
+    /// whether it is there after a restart. `Unavailable` too if a pinned value finds much waiting that the device does not take: it
+    /// is not stored, and what was there before stays.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<Put, Error> {
         self.put_with(key, value, PutOptions::default())
     }
@@ -161,7 +162,7 @@ impl Core {
     fn append_value(&self, state: &NamespaceState, record: Signed<'_>, heat: u8) -> Result<Put, Error> {
         let (draft, len) = (*record.draft(), record.len() as u64);
         let hash = draft.hash;
-        let source = if draft.is_pinned { Source::Removal } else { Source::Put };
+        let source = if draft.is_pinned { Source::Pinned } else { Source::Put };
         loop {
             let mut shard = self.index.shard(hash);
             let appended = self.log.append(record, source);
@@ -188,13 +189,15 @@ impl Core {
             if appended == Err(NotAppended::Closed) {
                 return Err(Error::closed());
             }
-            if self.options.overload == Overload::Drop {
-                return self.drop_put(state, hash, Why::QueueFull);
-            }
-            if self.log.wait_for_room(len, self.options.stall_after).is_err() {
+            let why = if self.options.overload == Overload::Drop {
+                Why::QueueFull
+            } else if self.log.wait_for_room(len, self.options.stall_after).is_err() {
                 self.check_open()?;
-                return self.drop_put(state, hash, Why::Failing);
-            }
+                Why::Failing
+            } else {
+                continue;
+            };
+            return if draft.is_pinned { self.refuse_pinned(hash, why) } else { self.drop_put(state, hash, why) };
         }
     }
 
@@ -208,6 +211,19 @@ impl Core {
             Why::Expired => tally.expired += 1,
         })?;
         Ok(Put::Dropped(why))
+    }
+
+    /// Does not store a pinned value, and leaves what was there before, which is pinned as well.
+    fn refuse_pinned(&self, hash: u64, why: Why) -> Result<Put, Error> {
+        let mut shard = self.index.shard(hash);
+        let tally = shard.tally();
+        if why == Why::QueueFull {
+            tally.dropped_full += 1
+        } else {
+            tally.dropped_failing += 1
+        }
+        let text = "the device does not take what waits, and no more pinned entries fit behind it: what was there before stays";
+        Err(Error::new(ErrorKind::Unavailable, text))
     }
 
     fn remove(&self, state: &NamespaceState, key: &[u8]) -> Result<bool, Error> {

@@ -59,6 +59,8 @@ pub(crate) struct DiskTier {
     /// The sequence with which this cache began: all that it stamps is higher.
     begun: u64,
     pub(super) ledger: Mutex<Ledger>,
+    /// A stamp is in the ledger and not in the store, which did not take it.
+    owes_stamps: AtomicBool,
     /// Whether the last read of which anybody knows failed.
     pub(super) are_reads_failing: AtomicBool,
     /// Why the folder is away.
@@ -110,6 +112,7 @@ impl DiskTier {
             missed: Mutex::default(),
             begun: Ledger::new(unix_ms).stamped().sequence,
             ledger: Mutex::new(Ledger::new(unix_ms)),
+            owes_stamps: AtomicBool::new(false),
             are_reads_failing: AtomicBool::new(false),
             away: Mutex::new(None),
         };
@@ -175,6 +178,7 @@ impl DiskTier {
         *missed = Missed::default();
         ledger.saw(self.unix_ms());
         ledger.write_all(&attached.stamps)?;
+        self.owes_stamps.store(false, Ordering::Release);
         self.attached.store(Some(Arc::new(attached)));
         Ok(true)
     }
@@ -397,12 +401,26 @@ impl DiskTier {
         let is_closed = self.is_closed.read();
         let mut ledger = self.ledger.lock();
         ledger.raise(mark, to, self.unix_ms());
-        if let Some(attached) = self.attached().filter(|_| !*is_closed)
-            && let Err(error) = ledger.write_last(&attached.stamps)
-        {
-            tracing::warn!(cache = &*self.name, %error, "an invalidation is not written down");
+        let Some(attached) = self.attached().filter(|_| !*is_closed) else { return };
+        let owes_all = self.owes_stamps.load(Ordering::Acquire);
+        let written = if owes_all { ledger.write_all(&attached.stamps) } else { ledger.write_last(&attached.stamps) };
+        self.owes_stamps.store(written.is_err(), Ordering::Release);
+        if let Err(error) = written {
             self.counters.one(Count::Unsettled);
+            if !owes_all {
+                tracing::warn!(cache = &*self.name, %error, "invalidations are not written down until the device works");
+            }
         }
+    }
+
+    /// Writes down what could not be written when it was raised.
+    fn write_owed(&self, attached: &Attached) -> Result<(), Error> {
+        if self.owes_stamps.load(Ordering::Acquire) {
+            let ledger = self.ledger.lock();
+            ledger.write_all(&attached.stamps)?;
+            self.owes_stamps.store(false, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Takes everything out. The cache's stamp was raised before. Blocks.
@@ -429,7 +447,9 @@ impl DiskTier {
     /// # Errors
     /// `Unavailable`: the device fails or does not answer.
     pub(crate) fn flush(&self, is_synced: bool) -> Result<(), Error> {
-        let Some(store) = self.attached().and_then(|attached| attached.seat.store()) else { return Ok(()) };
+        let Some(attached) = self.attached() else { return Ok(()) };
+        self.write_owed(&attached)?;
+        let Some(store) = attached.seat.store() else { return Ok(()) };
         let flushed = if is_synced { store.sync() } else { store.flush() };
         flushed.map_err(|error| error_of(&error))
     }
