@@ -103,8 +103,10 @@ pub(crate) enum Place {
 /// A value on disk is never wrong in the process that wrote it. The question is what the next one finds, if this one does
 /// not end in order. What a load or an eviction wrote is never waited for.
 ///
-/// A device that fails or takes longer than two seconds is not waited for: the call returns, and
-/// [`unsettled`](crate::DiskStats::unsettled) counts it.
+/// A device that fails or takes longer than two seconds is not waited for: [`unsettled`](crate::DiskStats::unsettled) counts it, and
+/// with `Synced` the call is an error of kind [`Unavailable`](crate::ErrorKind::Unavailable): what it removed is gone in this process,
+/// and may be there again in the next one. What is removed while an [optional](Disk::optional) folder is away is remembered and
+/// removed when it comes; nobody waits for that.
 ///
 /// ```
 /// use scrubjay::{Disk, Durability};

@@ -103,7 +103,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         keys
     }
 
-    async fn remove_where(self: &Arc<Self>, is_wanted: impl Fn(&K) -> bool) -> usize {
+    async fn remove_where(self: &Arc<Self>, is_wanted: impl Fn(&K) -> bool) -> Result<usize, Error> {
         let (hold, hold_rises) = (Hold::new(&self.moves_held), Hold::new(&self.rises_held));
         self.leases.revoke_where(&is_wanted);
         let (mut count, mut is_owed) = (0, false);
@@ -118,8 +118,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let mut keys = Vec::new();
             let take = |batch: Vec<K>| keys.extend(batch.into_iter().filter(&is_wanted));
             if self.keys_on_disk(disk, |_, _, _| true, take).await.is_none() {
-                // Some key could not be read: nobody knows whether it was one of these.
+                // Some key could not be read, or the folder is away: nobody knows whether it was one of these.
                 disk.tier.forget().await;
+                is_owed = true;
             }
             for key in keys {
                 let removed = self.remove(&key).await;
@@ -128,8 +129,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             }
         }
         drop(hold_rises);
-        self.settle_on_disk(is_owed).await;
-        count
+        self.settle_on_disk(is_owed).await?;
+        Ok(count)
     }
 }
 
@@ -150,10 +151,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
 
     /// Takes out every key that begins with `prefix`, and wins against every load of such a key that began before. Says how
     /// many had a fresh value. O(entries): a [tag](Cache::remove_by_tag) is the way for what happens often.
-    /// Of a disk tier every key is read.
+    /// Of a disk tier every key is read. What cannot be read may be one of them, so all that is on disk is given up then.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// As [`remove`](Cache::remove).
     ///
     /// ```
     /// # use scrubjay::{Cache, Memory};
@@ -171,6 +172,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         K: AsRef<str>,
     {
         self.shared.tasks.check_open()?;
-        Ok(self.shared.remove_where(|key| key.as_ref().starts_with(prefix)).await)
+        self.shared.remove_where(|key| key.as_ref().starts_with(prefix)).await
     }
 }

@@ -70,15 +70,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// Empties every tier, and wins against every load and insert that began before.
-    async fn clear(&self) {
+    async fn clear(&self) -> Result<(), Error> {
         self.stamps.clear();
         self.empty();
         if let Some(disk) = &self.disk {
             let tier = Arc::clone(&disk.tier);
             // The stamp says it already; this gives the room back.
             disk.tier.apart(move || tier.clear()).await;
-            disk.tier.settle().await;
         }
+        self.settle_on_disk(true).await
     }
 
     /// Writes the state of the disk tier into the book.
@@ -112,7 +112,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// entry.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed), [`Unavailable`](crate::ErrorKind::Unavailable) as [`remove`](Cache::remove).
     ///
     /// ```
     /// # use scrubjay::{Cache, Memory};
@@ -127,15 +127,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn clear(&self) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
-        Box::pin(self.shared.clear()).await;
-        Ok(())
+        Box::pin(self.shared.clear()).await
     }
 
     /// Takes out everything that has the tag, in O(1), and wins against every load that began before. The entries' memory is
     /// given back when somebody comes across them, or when they are evicted.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) for an empty tag or one of more than 256 bytes, [`Closed`](crate::ErrorKind::Closed).
+    /// [`Invalid`](crate::ErrorKind::Invalid) for an empty tag or one of more than 256 bytes, [`Closed`](crate::ErrorKind::Closed),
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) as [`remove`](Cache::remove).
     ///
     /// ```
     /// # use scrubjay::{Cache, EntryOptions, Memory};
@@ -151,8 +151,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
         self.shared.stamps.invalidate(tag)?;
-        self.shared.settle_on_disk(true).await;
-        Ok(())
+        self.shared.settle_on_disk(true).await
     }
 
     /// Changes the memory tier's budget, in its units, and evicts down to it. Quotas of partitions stay.

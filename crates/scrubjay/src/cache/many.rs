@@ -119,14 +119,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         for entering in prepared.map_err(|refused| refused.error)? {
             is_owed |= shared.enter(entering);
         }
-        shared.settle_on_disk(is_owed).await;
-        Ok(())
+        shared.settle_on_disk(is_owed).await
     }
 
     /// Takes many keys out of every tier, and says how many had a fresh value.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// As [`remove`](Cache::remove).
     pub async fn remove_many(&self, keys: &[K]) -> Result<usize, Error> {
         self.shared.tasks.check_open()?;
         let (mut count, mut is_owed) = (0, false);
@@ -135,7 +134,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             count += usize::from(removed.was_there);
             is_owed |= removed.was_on_disk;
         }
-        self.shared.settle_on_disk(is_owed).await;
+        self.shared.settle_on_disk(is_owed).await?;
         Ok(count)
     }
 }

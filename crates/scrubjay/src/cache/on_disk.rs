@@ -120,14 +120,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// The keys that are on disk, in batches that `keep` may thin out, which is called where it may block. `None` if not all could
-    /// be read.
+    /// be read, or the folder is away.
     pub(super) async fn keys_on_disk(
         self: &Arc<Self>,
         disk: &OnDisk<V>,
         keep: impl Fn(&Shared<K, V>, &OnDisk<V>, &[u8]) -> bool + Copy + Send + 'static,
         mut take: impl FnMut(Vec<K>),
     ) -> Option<()> {
-        let Some(attached) = disk.tier.attached() else { return Some(()) };
+        let attached = disk.tier.attached()?;
         let entries = attached.entries.clone();
         let mut walk = disk.tier.apart(move || entries.keys()).await?;
         loop {

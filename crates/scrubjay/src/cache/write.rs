@@ -327,10 +327,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// Returns when what was taken off the disk has survived what it is to survive.
-    pub(super) async fn settle_on_disk(&self, is_owed: bool) {
-        if let Some(disk) = self.disk.as_ref().filter(|_| is_owed) {
-            Box::pin(disk.tier.settle()).await;
-        }
+    ///
+    /// # Errors
+    /// `Unavailable`, see [`Durability::Synced`](crate::Durability::Synced). `Closed`: the cache was closed meanwhile, and the disk
+    /// may not have heard of the change: the next process would find what was there before.
+    pub(super) async fn settle_on_disk(&self, is_owed: bool) -> Result<(), Error> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        self.tasks.check_open()?;
+        if is_owed { Box::pin(disk.tier.settle()).await } else { Ok(()) }
     }
 
     /// Whether there is a tier below memory.
@@ -400,8 +404,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// Stores a value, as the cache keeps values.
     ///
     /// # Errors
-    /// [`Invalid`](crate::ErrorKind::Invalid) if it weighs nothing or more than the budget, [`Closed`](crate::ErrorKind::Closed).
-    /// What was there before stays.
+    /// [`Invalid`](crate::ErrorKind::Invalid) if it weighs nothing or more than the budget, [`Closed`](crate::ErrorKind::Closed):
+    /// what was there before stays. [`Unavailable`](crate::ErrorKind::Unavailable) if what was there before may be back after a
+    /// crash ([`Durability::Synced`](crate::Durability::Synced)): the new value is stored.
     ///
     /// # Cancellation
     /// Waits for nothing, unless an older value of the key was on disk: then until that has
@@ -419,16 +424,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         shared.tasks.check_open()?;
         let born = shared.stamps.born();
         let entering = shared.prepare(key, Some(value), &options, born, None).map_err(|refused| refused.error)?;
-        if shared.enter(entering) {
-            Box::pin(shared.settle_on_disk(true)).await;
-        }
-        Ok(())
+        let is_owed = shared.enter(entering);
+        shared.settle_on_disk(is_owed).await
     }
 
     /// Takes the key out of every tier, and says whether it had a fresh value.
     ///
     /// # Errors
-    /// [`Closed`](crate::ErrorKind::Closed).
+    /// [`Closed`](crate::ErrorKind::Closed). [`Unavailable`](crate::ErrorKind::Unavailable) if it is gone here, and the disk did not
+    /// confirm that ([`Durability::Synced`](crate::Durability::Synced)).
     pub async fn remove<Q>(&self, key: &Q) -> Result<bool, Error>
     where
         K: Borrow<Q>,
@@ -436,9 +440,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     {
         self.shared.tasks.check_open()?;
         let removed = self.shared.remove(key).await;
-        if removed.was_on_disk {
-            Box::pin(self.shared.settle_on_disk(true)).await;
-        }
+        self.shared.settle_on_disk(removed.was_on_disk).await?;
         Ok(removed.was_there)
     }
 }

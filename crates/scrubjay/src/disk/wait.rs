@@ -1,7 +1,9 @@
 //! Waiting for the device without keeping a thread of a runtime: on its blocking threads, so many at a time, for so long.
 
+use super::Durability;
 use super::counters::Count;
 use super::tier::DiskTier;
+use crate::error::{Error, ErrorKind};
 use scrubjay_disk::Value;
 use std::future::Future;
 use std::sync::Arc;
@@ -129,11 +131,15 @@ impl DiskTier {
         self.apart(move || tier.clear()).await;
     }
 
-    /// Returns when what was removed so far has survived what it is to survive, or when the device fails, which is counted.
-    pub(crate) async fn settle(self: &Arc<Self>) {
-        let Some(is_synced) = Option::<bool>::from(self.disk.removals) else { return };
+    /// Returns when what was removed so far has survived what it is to survive, or when the device fails or takes too long, which
+    /// is counted.
+    ///
+    /// # Errors
+    /// `Unavailable`: the same, where removals are to survive a power failure.
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), Error> {
+        let Some(is_synced) = Option::<bool>::from(self.disk.removals) else { return Ok(()) };
         if !self.is_attached() {
-            return;
+            return Ok(());
         }
         let flushes = Arc::clone(&self.waiting.flushes);
         let before = flushes.begun.load(Ordering::Acquire);
@@ -153,9 +159,16 @@ impl DiskTier {
             });
             task.await.unwrap_or(false)
         };
-        if !self.in_time(flush).await.unwrap_or(false) {
-            self.count(Count::Unsettled);
+        if self.in_time(flush).await.unwrap_or(false) {
+            return Ok(());
         }
+        self.count(Count::Unsettled);
+        if self.disk.removals != Durability::Synced {
+            return Ok(());
+        }
+        let text =
+            "disk: the device did not confirm the removal: what was there is gone here, and may be back after a crash";
+        Err(Error::new(ErrorKind::Unavailable, text))
     }
 
     async fn in_time<R>(&self, work: impl Future<Output = R>) -> Option<R> {

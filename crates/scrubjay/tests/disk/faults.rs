@@ -2,7 +2,7 @@
 //! stays removed as far as it was asked.
 
 use super::*;
-use scrubjay::{Durability, EntryOptions, TierState};
+use scrubjay::{Durability, EntryOptions, ErrorKind, TierState};
 use scrubjay_disk::SimulatedDevice;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use std::sync::Arc;
@@ -253,4 +253,99 @@ async fn a_clock_that_goes_back_does_not_make_anything_younger() {
     back.advance(10 * SECOND);
     assert_eq!(count(&second, 0..50).await, 0);
     second.close().await;
+}
+
+/// It used to say that all is well, and the next process found the value.
+#[tokio::test]
+async fn a_removal_that_a_close_overtakes_says_so() {
+    let (device, clock) = (SimulatedDevice::new(9), Clock::held());
+    let cache = filled(&device, on(&device).read_timeout(Duration::from_secs(60)), &clock).await;
+    device.set_reads_wait(true);
+    device.inject(Injection::after(0, Fault::Stall).every(1).only(&[Operation::Read]));
+    let removing = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.remove(&key(1)).await }
+    });
+    while device.stalled() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let closing = tokio::spawn({
+        let cache = cache.clone();
+        async move { cache.close().await }
+    });
+    while cache.insert(key(200), 200).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    // The store is closed, and the close waits for who reads.
+    while cache.health().tier("disk").is_some_and(|tier| tier.state == TierState::Serving) {
+        tokio::task::yield_now().await;
+    }
+    device.heal();
+    closing.await.unwrap();
+    let removed = removing.await.unwrap();
+    let again = builder(8, on(&device), &clock).build().await.unwrap();
+    let found = again.get(&key(1)).await;
+    assert!(removed.is_err() || found.is_none(), "{removed:?}, and {found:?} after a restart");
+    again.close().await;
+}
+
+/// It used to be counted, and nobody was told.
+#[tokio::test]
+async fn a_removal_that_the_device_does_not_confirm_is_an_error_where_it_was_to_survive_the_power() {
+    let (device, clock) = (SimulatedDevice::new(11), Clock::held());
+    let cache = filled(&device, on(&device).removals(Durability::Synced), &clock).await;
+    device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::Sync, Operation::SyncFolder]));
+    let removed = cache.remove(&key(1)).await.unwrap_err();
+    assert_eq!(removed.kind(), ErrorKind::Unavailable);
+    assert!(removed.to_string().contains("did not confirm"), "{removed}");
+    let inserted = cache.insert(key(2), 1002).await.unwrap_err();
+    assert_eq!((inserted.kind(), cache.get(&key(2)).await), (ErrorKind::Unavailable, Some(1002)));
+    assert_eq!(cache.remove_many(&[key(3)]).await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!((cache.get(&key(1)).await, cache.get(&key(3)).await), (None, None), "gone here all the same");
+    assert_eq!(cache.stats().disk_store.unwrap().unsettled, 3);
+    device.heal();
+    while cache.flush().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    assert!(cache.remove(&key(4)).await.unwrap());
+    cache.close().await;
+}
+
+#[tokio::test]
+async fn a_removal_that_the_device_does_not_take_is_counted_where_it_was_to_survive_the_process() {
+    let (device, clock) = (SimulatedDevice::new(12), Clock::held());
+    let cache = filled(&device, on(&device), &clock).await;
+    device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::Write]));
+    assert!(cache.remove(&key(1)).await.unwrap());
+    assert_eq!((cache.get(&key(1)).await, cache.stats().disk_store.unwrap().unsettled), (None, 1));
+    device.heal();
+    cache.close().await;
+}
+
+/// Stamps used to wait in memory without a bound; what is refused is written down as soon as the device works.
+#[tokio::test]
+async fn invalidations_that_the_device_does_not_take_are_bounded_and_written_down_later() {
+    let (device, clock) = (SimulatedDevice::new(13), Clock::held());
+    let small = || on(&device).queue_bytes(1 << 16).removals(Durability::Buffered);
+    let first = builder(8, small(), &clock).build().await.unwrap();
+    first.insert_with(key(1), 1, EntryOptions::new().tag("t")).await.unwrap();
+    first.close().await;
+    let cache = builder(8, small(), &clock).build().await.unwrap();
+    device.inject(Injection::after(0, Fault::Stall).only(&[Operation::Write]));
+    let unsettled = || cache.stats().disk_store.unwrap().unsettled;
+    while unsettled() == 0 {
+        cache.remove_by_tag("another").await.unwrap();
+        let queued = cache.stats().disk_store.unwrap().queued_bytes;
+        assert!(queued < 4 << 20, "{queued} bytes wait");
+    }
+    cache.remove_by_tag("t").await.unwrap();
+    assert_eq!(unsettled(), 2);
+    device.heal();
+    while cache.flush().await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    let killed = builder(8, on(&device.kill()), &clock).build().await.unwrap();
+    assert_eq!(killed.get(&key(1)).await, None);
+    killed.close().await;
+    cache.close().await;
 }

@@ -202,3 +202,20 @@ async fn a_clear_while_the_folder_was_away_empties_it_when_it_comes() {
     assert_eq!((count(&second, 0..50).await, second.get(&key(1)).await), (1, Some(1)));
     second.close().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_by_prefix_while_the_folder_was_away_holds_when_it_comes() {
+    let (device, clock) = (SimulatedDevice::new(4), Clock::tokio());
+    let first = builder(100, on(&device), &clock).build().await.unwrap();
+    fill(&first, 0..50).await;
+    first.close().await;
+    device.set_locked_elsewhere(true);
+    let second = builder(100, on(&device).optional(true), &clock).build().await.unwrap();
+    assert_eq!(second.remove_by_prefix("key:1").await.unwrap(), 0, "nobody knows of them");
+    device.set_locked_elsewhere(false);
+    while !second.health().is_serving() {
+        tokio::time::sleep(SECOND).await;
+    }
+    assert_eq!((second.get(&key(1)).await, count(&second, 10..20).await), (None, 0));
+    second.close().await;
+}
