@@ -175,7 +175,7 @@ pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
 pub use options::{EntryOptions, FailSafe, Loaded};
-pub use remote::{Coherence, OnDisconnect, Remote, Removals};
+pub use remote::{Coherence, OnDisconnect, Remote, RemoteStats, Removals};
 pub use stats::{Departures, DiskStats, Drops, LoadTime, Stats, TierStats, Unit};
 pub use vectors::{NewVector, Vector, VectorNamespace, VectorOptions, VectorStats, VectorStore, Vectors};
 

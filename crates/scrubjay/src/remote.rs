@@ -8,16 +8,26 @@
 //! - A password is in [`Secret`] and in the connections, and nowhere else: not in an error, not in a log, not in a debug print.
 //! - No call waits for a server without a limit.
 
+mod lease;
 mod link;
 mod options;
+mod report;
 #[cfg(test)]
 mod tests;
+mod tier;
 
 use crate::entry::{Compression, Packing};
 use std::fmt;
 use std::time::Duration;
 
+#[allow(unused_imports, reason = "the cache uses them next")]
+pub(crate) use lease::RemoteLease;
 pub use options::{Coherence, OnDisconnect, Removals};
+pub use report::RemoteStats;
+#[allow(unused_imports, reason = "the cache uses them next")]
+pub(crate) use tier::{
+    Above, Begun, Changing, Confirmed, Encoded, Filled, RemoteSetup, RemoteTier, Removal, SharedBorn, Swept, Trust,
+};
 
 /// A Redis-compatible server, or a cluster of them, that the processes of a service share.
 ///

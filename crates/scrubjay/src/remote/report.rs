@@ -1,0 +1,91 @@
+//! What the remote tier says of itself: its state, and its numbers.
+
+use serde::Serialize;
+
+/// More of the remote tier, beside its [`TierStats`](crate::TierStats): what it has to do with other processes, and with a
+/// server that may be away.
+///
+/// ```
+/// let remote = scrubjay::RemoteStats::default();
+/// if remote.missed_pending > 0 {
+///     println!("{} changes wait until the server is back", remote.missed_pending);
+/// }
+/// # assert!(!remote.is_serving);
+/// ```
+#[non_exhaustive]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RemoteStats {
+    /// Whether the server is there, and all that was missed is caught up with.
+    pub is_serving: bool,
+    /// Milliseconds since it was last known that every change is heard of: the age of what is above, where it was not heard
+    /// of. 0 where that is so now.
+    pub trust_age_ms: u64,
+    /// Entries that were stored there, by loads and by inserts.
+    pub stored: u64,
+    /// Entries that were removed there by this process.
+    pub removed: u64,
+    /// Lookups that passed the server by: it was away, or the key is being changed.
+    pub skipped: u64,
+    /// Commands that failed: no answer in time, or an error.
+    pub failed: u64,
+    /// Entries found there that a tag, `clear`, or a new generation of the stamps had invalidated.
+    pub invalidated: u64,
+    /// Entries found damaged.
+    pub corrupt: u64,
+    /// Entries that the codec could not decode.
+    pub undecodable: u64,
+    /// What was found and is not this cache's: of another schema version, codec, format, or no entry at all.
+    pub foreign: u64,
+    /// Values that were too large to be shared.
+    pub too_large: u64,
+    /// Values that did not serialise.
+    pub not_encoded: u64,
+    /// Values that the server had no memory for.
+    pub out_of_memory: u64,
+    /// Keys that cannot be shared safely: in the raw form, braces that no lease can share a slot with.
+    pub unprotected: u64,
+    /// Loads that were this process' to do for all.
+    pub leases: u64,
+    /// Times that another process' load was waited for.
+    pub waits: u64,
+    /// Values that another process loaded while this one asked or waited.
+    pub shared_loads: u64,
+    /// Loads that went on without a lease: the server was away, or another took too long.
+    pub alone: u64,
+    /// Results of loads that were not stored, since the key was removed or written meanwhile.
+    pub revoked: u64,
+    /// Keys that others changed, as told by the server.
+    pub invalidations: u64,
+    /// Keys that this process itself changed, as told by the server: nothing was let go for it.
+    pub echoes: u64,
+    /// Tags and clears of others.
+    pub marks: u64,
+    /// Times that everything above was let go, since news may have been missed, or the server was flushed.
+    pub distrusted: u64,
+    /// Times that the stamps were found gone, and begun anew: every older entry is a miss.
+    pub generations: u64,
+    /// Changes that were kept for later.
+    pub deferred: u64,
+    /// Of these, done since.
+    pub replayed: u64,
+    /// Of these, given up since something newer was there.
+    pub outdated: u64,
+    /// Changes that wait until the server is back.
+    pub missed_pending: u64,
+    /// The bytes that they take.
+    pub missed_bytes: u64,
+    /// Times that more was missed than is kept: the whole cache is cleared then, once the server is back.
+    pub missed_overflows: u64,
+    /// Commands that were not answered in time.
+    pub timed_out: u64,
+    /// Commands that were tried again.
+    pub retried: u64,
+    /// Commands that were not sent, since too many were on their way.
+    pub shed: u64,
+    /// Commands on their way now.
+    pub in_flight: u64,
+    /// How often a connection was made.
+    pub connects: u64,
+    /// How often the server was left alone for a while, since it kept failing.
+    pub breaker_opened: u64,
+}
