@@ -2,8 +2,7 @@
 //!
 //! [`Disk`] configures it; the engine is the crate `scrubjay-disk`. `folder.rs` opens a folder once for all caches of the
 //! process that share it, `attached.rs` is what one of them has of it, `tier.rs` puts entries there, takes them out and finds them, `stamps.rs` makes invalidations by
-//! tag and by `clear` outlive the process, `breaker.rs` says when the device is left
-//! alone, `report.rs` how all of that is going. What decides between this tier
+//! tag and by `clear` outlive the process, `report.rs` how all of that is going. What decides between this tier
 //! and the others (epochs, stamps, who goes where) is the cache's, in `cache/`.
 //!
 //! **Invariants**
@@ -16,7 +15,6 @@
 //!   before it would cost a hit 20 ns and save a miss less than that.
 
 mod attached;
-mod breaker;
 mod counters;
 mod folder;
 mod report;

@@ -132,6 +132,7 @@
 //! | event | warn | `a loaded value is not stored`: its weight or an option is out of its limits | `cache`; at trace level once more, with the `error`, which names the key |
 
 mod blocking;
+mod breaker;
 mod cache;
 mod clock;
 mod codec;

@@ -7,11 +7,11 @@
 //! **Lock order:** `is_closed`, then `missed`, then `ledger`. The engine's own locks come last.
 
 use super::attached::{Attached, Missed, Opened};
-use super::breaker::Breaker;
 use super::counters::{Count, Counters};
 use super::folder::error_of;
 use super::stamps::{Ledger, Loaded};
 use super::{Disk, Durability};
+use crate::breaker::Breaker;
 use crate::clock::Clock;
 use crate::entry::{Anchor, Times};
 use crate::error::{BoxError, Error};

@@ -1,4 +1,4 @@
-//! When the device is left alone: after some reads in a row that took too long, for a while that doubles.
+//! When what a tier lies on is left alone: after some reads in a row that failed or took too long, for a while that doubles.
 //!
 //! When the while is over, one read goes to see how it is (the others still pass the tier by); if it ends well, all do again.
 //! Time is given, so that a test can hold it.
@@ -11,9 +11,9 @@ const FAILURES_MAX: u32 = 5;
 const WHILE_MIN_MS: u64 = 1_000;
 const WHILE_MAX_MS: u64 = 30_000;
 
-/// Whether to read from the device.
+/// Whether to read from a device or a store.
 #[derive(Debug, Default)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     state: Mutex<State>,
 }
 
@@ -29,7 +29,7 @@ struct State {
 
 impl Breaker {
     /// Whether a read may set out now. Who may says how it ended.
-    pub(super) fn allows(&self, now_ms: u64) -> bool {
+    pub(crate) fn allows(&self, now_ms: u64) -> bool {
         let mut state = self.state.lock();
         if state.until_ms == 0 {
             return true;
@@ -44,15 +44,15 @@ impl Breaker {
     }
 
     /// A read ended in time.
-    pub(super) fn succeeded(&self) {
+    pub(crate) fn succeeded(&self) {
         let mut state = self.state.lock();
         if state.failures > 0 {
             *state = State::default();
         }
     }
 
-    /// A read took too long.
-    pub(super) fn failed(&self, now_ms: u64) {
+    /// A read failed or took too long.
+    pub(crate) fn failed(&self, now_ms: u64) {
         let mut state = self.state.lock();
         state.failures = state.failures.saturating_add(1);
         // Reads that set out before it opened may end after: of those it knows already.
@@ -64,8 +64,11 @@ impl Breaker {
         }
     }
 
-    /// Whether reads pass the device by now.
-    pub(super) fn is_open(&self) -> bool {
+    /// Whether reads pass it by now.
+    pub(crate) fn is_open(&self) -> bool {
         self.state.lock().until_ms != 0
     }
 }
+
+#[cfg(test)]
+mod tests;
