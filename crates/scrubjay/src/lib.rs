@@ -175,6 +175,7 @@ pub use health::{Health, TierHealth, TierState};
 pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
+pub use object::{Object, ObjectStats};
 pub use options::{EntryOptions, FailSafe, Loaded};
 pub use remote::{Coherence, OnDisconnect, Remote, RemoteStats, Removals};
 pub use stats::{Departures, DiskStats, Drops, LoadTime, Stats, TierStats, Unit};
