@@ -1,4 +1,4 @@
-//! The benchmark's only clock: wall time of a run, CPU time of this thread, and waiting for other processes.
+//! The benchmark's only clock: wall time of a run, CPU time, and waiting for other processes.
 
 use std::time::{Duration, Instant};
 
@@ -17,6 +17,18 @@ pub(crate) fn pause(duration: Duration) {
 /// CPU time of the calling thread in nanoseconds, the kernel's share included.
 pub(crate) fn thread_cpu_ns() -> u64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// CPU time of every thread of this process, those that ended included, user and system, in nanoseconds.
+pub(crate) fn process_cpu_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
+}
+
+/// Nanoseconds of a clock that every process of this machine reads alike.
+pub(crate) fn monotonic_ns() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
 }
 

@@ -9,7 +9,6 @@ mod amplification;
 mod child;
 mod engine;
 mod hits;
-mod latency;
 mod load;
 mod opening;
 mod ours;
@@ -22,13 +21,11 @@ mod speed;
 
 pub(crate) use child::{Arguments as ChildArguments, run as run_child};
 
-use crate::clock;
-use crate::report::{Report, median};
-use anyhow::Context;
+use crate::report::Report;
+use crate::turns::{self, Figures};
 use engine::{SUBJECTS, Subject};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 #[derive(clap::Args)]
@@ -88,19 +85,6 @@ const OPENINGS: usize = 3;
 /// A process that lasts longer is a failure.
 const PROCESS_MAX: Duration = Duration::from_secs(300);
 
-/// Every figure of a case and a subject, of all rounds, in the order in which they came first.
-#[derive(Default)]
-struct Figures(Vec<(String, &'static str, String, Vec<f64>)>);
-
-impl Figures {
-    fn add(&mut self, case: &str, subject: &'static str, unit: &str, value: f64) {
-        match self.0.iter_mut().find(|row| row.0 == case && row.1 == subject) {
-            Some(row) => row.3.push(value),
-            None => self.0.push((case.to_string(), subject, unit.to_string(), vec![value])),
-        }
-    }
-}
-
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let is_wanted =
         |subject: &&Subject| arguments.subject.is_empty() || arguments.subject.iter().any(|name| name == subject.name);
@@ -110,6 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let wants =
         |case: &str| arguments.case.is_empty() || arguments.case.iter().any(|prefix| case.starts_with(prefix.as_str()));
+    let names: Vec<&str> = SUBJECTS.iter().map(|subject| subject.name).collect();
     let mut report = Report::default();
     let mut failures = Vec::new();
     for group in GROUPS {
@@ -134,22 +119,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         if let Some(exponent) = group.name.strip_prefix("hitratio/zipf") {
             figures.add(group.name, "lru", "%", hits::lru(arguments.quick, exponent)?);
         }
-        report_on(figures, &wants, &mut report);
+        figures.report(&names, &wants, &mut report);
     }
     report.finish(arguments.json.as_deref(), arguments.quick.then_some("a 32nd of everything"))?;
     anyhow::ensure!(failures.is_empty(), "failed: {}", failures.join("; "));
     Ok(())
-}
-
-/// The medians, subject by subject as they stand in the table.
-fn report_on(mut figures: Figures, wants: &dyn Fn(&str) -> bool, report: &mut Report) {
-    let place = |subject: &str| SUBJECTS.iter().position(|known| known.name == subject).unwrap_or(SUBJECTS.len());
-    figures.0.sort_by_key(|row| place(row.1));
-    for (case, subject, unit, values) in figures.0 {
-        if wants(&case) {
-            report.add(case, subject, unit, median(values));
-        }
-    }
 }
 
 /// One subject's turn in a group: a process, or several that follow each other.
@@ -200,24 +174,7 @@ fn process(
     if arguments.quick {
         command.arg("--quick");
     }
-    // What a process prints fits into the pipe, so that it can be read when it has ended.
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start")?;
-    let mut status = None;
-    clock::wait_until(PROCESS_MAX, || {
-        status = child.try_wait().ok().flatten();
-        status.is_some()
-    });
-    let Some(status) = status else {
-        child.kill()?;
-        child.wait()?;
-        anyhow::bail!("not done after {PROCESS_MAX:?}");
-    };
-    let mut text = String::new();
-    child.stdout.take().context("no output")?.read_to_string(&mut text)?;
+    let (status, text) = turns::run(&mut command, PROCESS_MAX)?;
     anyhow::ensure!(status.success() || step.ends_with("-kill") && status.code().is_none(), "{status}");
-    for line in text.lines() {
-        let [case, value, unit] = line.split('\t').collect::<Vec<_>>()[..] else { anyhow::bail!("{line}: no row") };
-        figures.add(case, subject.name, unit, value.parse()?);
-    }
-    Ok(())
+    figures.take(subject.name, &text)
 }

@@ -1,14 +1,18 @@
 //! Measures Scrubjay beside its peers, in one run on one machine. `cargo xtask bench` builds both sides and starts this.
 //!
 //! A suite per face: `server` speaks to processes over the wire, `library` calls caches in this process, `hitratio`
-//! replays traces through them. Each figure is a row with a case, a subject, a unit and a value.
+//! replays traces through them, `disk` is what lies beneath, and `shared` what processes have in common. Each figure is a row with a case, a subject, a unit and a value.
 
 mod clock;
 mod disk;
 mod hitratio;
+mod latency;
 mod library;
 mod report;
 mod server;
+mod shared;
+mod turns;
+mod values;
 
 pub use library::fill_and_weigh;
 
@@ -33,6 +37,11 @@ enum Suite {
     /// One turn of the suite `disk`, which starts it.
     #[command(hide = true)]
     DiskTurn(disk::ChildArguments),
+    /// The shared tier: hits, writes and loads over the wire, invalidation and stampedes across processes.
+    Shared(shared::Arguments),
+    /// One turn of the suite `shared`, which starts it.
+    #[command(hide = true)]
+    SharedTurn(shared::TurnArguments),
 }
 
 /// Runs the suite that the command line names.
@@ -46,5 +55,7 @@ pub fn run() -> anyhow::Result<()> {
         Suite::Hitratio(arguments) => hitratio::run(&arguments),
         Suite::Disk(arguments) => disk::run(&arguments),
         Suite::DiskTurn(arguments) => disk::run_child(arguments),
+        Suite::Shared(arguments) => shared::run(&arguments),
+        Suite::SharedTurn(arguments) => shared::run_turn(&arguments),
     }
 }

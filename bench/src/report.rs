@@ -16,9 +16,16 @@ struct Row {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    /// The columns of the table that come first, in their order.
+    first: Vec<&'static str>,
 }
 
 impl Report {
+    /// A report whose table has these subjects first, as far as they have rows.
+    pub(crate) fn beginning_with(first: &[&'static str]) -> Report {
+        Report { rows: Vec::new(), first: first.to_vec() }
+    }
+
     pub(crate) fn add(&mut self, case: impl Into<String>, subject: &str, unit: impl Into<String>, value: f64) {
         let (case, subject, unit) = (case.into(), subject.to_string(), unit.into());
         eprintln!("{case:<32} {subject:<12} {value:>14.3} {unit}");
@@ -53,6 +60,8 @@ impl Report {
     fn table(&self) -> String {
         let mut subjects: Vec<&str> = Vec::new();
         let mut cases: Vec<(&str, &str)> = Vec::new();
+        let has_rows = |subject: &&&str| self.rows.iter().any(|row| row.subject == **subject);
+        subjects.extend(self.first.iter().filter(has_rows));
         for row in &self.rows {
             if !subjects.contains(&row.subject.as_str()) {
                 subjects.push(&row.subject);

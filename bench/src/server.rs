@@ -8,10 +8,11 @@ mod speed;
 mod subject;
 mod wire;
 
+pub(crate) use subject::{Running, Subject, cpu_ns_of};
+
 use crate::report::Report;
 use std::path::PathBuf;
 use std::time::Duration;
-use subject::Subject;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -21,6 +21,9 @@ enum Suite {
     Hitratio(HitratioArguments),
     /// The disk engine beside fjall, redb and foyer: CPU time per operation, write amplification, hit ratios, opening.
     Disk(DiskArguments),
+    /// The shared tier beside the redis crate, fred, moka before redis, and multi-tier-cache: calls over the wire, invalidation
+    /// of other processes, stampedes.
+    Shared(SharedArguments),
 }
 
 #[derive(clap::Args)]
@@ -90,12 +93,28 @@ struct DiskArguments {
     direct: bool,
 }
 
+#[derive(clap::Args)]
+struct SharedArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// How often each subject has its turn; 3 unless said.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Against our own server instead of Debian's redis-server.
+    #[arg(long, conflicts_with = "url")]
+    scrubjay_server: bool,
+    /// Against a server that is there already. Keys are written to it, which go after an hour.
+    #[arg(long)]
+    url: Option<String>,
+}
+
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     match &arguments.suite {
         Suite::Server(arguments) => server(arguments),
         Suite::Memory(arguments) => memory(arguments),
         Suite::Hitratio(arguments) => hitratio(arguments),
         Suite::Disk(arguments) => disk(arguments),
+        Suite::Shared(arguments) => shared(arguments),
     }
 }
 
@@ -132,6 +151,24 @@ fn disk(arguments: &DiskArguments) -> anyhow::Result<()> {
     bench.arg("--folder").arg(std::path::absolute(folder)?);
     if arguments.direct {
         bench.arg("--direct");
+    }
+    selected(bench, &arguments.selection)
+}
+
+fn shared(arguments: &SharedArguments) -> anyhow::Result<()> {
+    let mut bench = built("shared", &["--features", "shared-peers"])?;
+    if let Some(rounds) = arguments.rounds {
+        bench.args(["--rounds", &rounds.to_string()]);
+    }
+    match &arguments.url {
+        Some(url) => {
+            bench.args(["--url", url]);
+        }
+        None if arguments.scrubjay_server => {
+            process::run(cargo().args(["build", "--release", "--package", "scrubjay-cli"]))?;
+            bench.arg("--scrubjay").arg(process::root().join("target/release/scrubjay"));
+        }
+        None => tools::redis_server()?,
     }
     selected(bench, &arguments.selection)
 }

@@ -1,13 +1,7 @@
-//! What this process has used up: CPU time, resident memory, bytes handed to the device. Read from the kernel, so that it is
+//! What this process has used up: resident memory, bytes handed to the device. Read from the kernel, so that it is
 //! the same for every subject.
 
 use anyhow::Context;
-
-/// CPU time of every thread of this process, those that ended included, user and system, in nanoseconds.
-pub(super) fn cpu_ns() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    time.tv_sec.unsigned_abs() * 1_000_000_000 + time.tv_nsec.unsigned_abs()
-}
 
 /// Resident memory of this process.
 pub(super) fn resident_bytes() -> anyhow::Result<u64> {

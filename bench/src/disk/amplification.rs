@@ -5,10 +5,13 @@
 //! an engine writes over pages that are still dirty), and what the engine's own counter says, where it has one.
 
 use super::account;
-use super::child::{Turn, row};
+use super::child::Turn;
 use super::engine::Engine;
-use super::load::{Values, key};
+use super::load::{entry_len, key};
+use crate::clock;
 use crate::library::Random;
+use crate::turns::row;
+use crate::values::Values;
 
 const VALUE_LEN: usize = 4096;
 
@@ -25,7 +28,7 @@ pub(super) fn uniform(turn: &Turn) -> anyhow::Result<()> {
     let capacity = turn.capacity(CAPACITY);
     let engine = (turn.subject.open)(&turn.setting(capacity))?;
     let engine = engine.as_ref();
-    let keys = capacity * 4 / 5 / values.entry_len();
+    let keys = capacity * 4 / 5 / entry_len(values.value_len());
     for number in 0..keys {
         engine.put(&key(number), values.get(number))?;
     }
@@ -51,7 +54,7 @@ pub(super) fn cold(turn: &Turn) -> anyhow::Result<()> {
     let capacity = turn.capacity(CAPACITY);
     let engine = (turn.subject.open)(&turn.setting(capacity))?;
     let engine = engine.as_ref();
-    let window = capacity * 4 / 5 / values.entry_len();
+    let window = capacity * 4 / 5 / entry_len(values.value_len());
     let mut number = 0;
     let mut insert = || -> anyhow::Result<()> {
         engine.put(&key(number), values.get(number))?;
@@ -75,20 +78,20 @@ fn measure(
     values: &Values,
     write: &mut dyn FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let per_capacity = capacity / values.entry_len();
+    let per_capacity = capacity / entry_len(values.value_len());
     for _ in 0..per_capacity {
         write()?;
     }
     engine.settle()?;
     let (handed, dirtied) = (account::handed_bytes()?, account::dirtied_bytes()?);
-    let (own, cpu_ns) = (engine.written_bytes(), account::cpu_ns());
+    let (own, cpu_ns) = (engine.written_bytes(), clock::process_cpu_ns());
     for _ in 0..per_capacity * MEASURED {
         write()?;
     }
     engine.settle()?;
     let writes = (per_capacity * MEASURED) as f64;
-    let user = writes * values.entry_len() as f64;
-    let cpu_ns = account::cpu_ns() - cpu_ns;
+    let user = writes * entry_len(values.value_len()) as f64;
+    let cpu_ns = clock::process_cpu_ns() - cpu_ns;
     row(case, (account::handed_bytes()? - handed) as f64 / user, "written/user");
     row(&format!("{case}/dirtied"), (account::dirtied_bytes()? - dirtied) as f64 / user, "written/user");
     if let (Some(before), Some(after)) = (own, engine.written_bytes()) {

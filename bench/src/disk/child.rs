@@ -1,4 +1,4 @@
-//! One subject in one case, in a process of its own: what it prints is rows, a line each, fields apart by tabs.
+//! One subject in one case, in a process of its own.
 
 use super::engine::{Setting, Subject, subject};
 use super::{amplification, hits, opening, reclaim, speed};
@@ -66,11 +66,6 @@ pub(super) fn capacity_of(capacity: u64, is_quick: bool) -> u64 {
 /// The amount, or a part of it in a smoke run.
 fn scaled(amount: u64, is_quick: bool) -> u64 {
     if is_quick { amount / QUICK } else { amount }
-}
-
-/// Prints a figure.
-pub(super) fn row(case: &str, value: f64, unit: &str) {
-    println!("{case}\t{value}\t{unit}");
 }
 
 /// What is written and removed again before anything is measured.

@@ -1,10 +1,12 @@
 //! Hit ratios of engines that evict by themselves: get, and put on a miss, on keys drawn by Zipf's law, twice as many as
 //! fit. Beside exact LRU, whose entries cost their keys and values and not a byte more.
 
-use super::child::{Turn, capacity_of, row};
-use super::load::{Values, entry_len, key};
+use super::child::{Turn, capacity_of};
+use super::load::{entry_len, key};
 use crate::hitratio::lru_hits;
 use crate::library::{Random, Zipf, mixed};
+use crate::turns::row;
+use crate::values::Values;
 
 /// An entry takes less than 4 KiB with its header, so that whole pages, which some take, waste nothing.
 const VALUE_LEN: usize = 3900;

@@ -5,9 +5,11 @@
 //! after a kill is killed too, so that the one after it finds the same.
 
 use super::account;
-use super::child::{Turn, row};
-use super::load::{Values, key};
+use super::child::Turn;
+use super::load::{entry_len, key};
 use crate::clock;
+use crate::turns::row;
+use crate::values::Values;
 use std::time::Duration;
 
 const VALUE_LEN: usize = 128;
@@ -26,7 +28,7 @@ pub(super) fn run(turn: &Turn, step: &str) -> anyhow::Result<()> {
     let (verb, end) = step.split_once('-').ok_or_else(|| anyhow::anyhow!("{step}: no such step"))?;
     let values = Values::of_len(VALUE_LEN);
     let entries = turn.scaled(ENTRIES);
-    let setting = turn.roomy(entries, values.entry_len());
+    let setting = turn.roomy(entries, entry_len(values.value_len()));
     let resident_before = account::resident_bytes()?;
     let began = clock::now();
     let engine = (turn.subject.open)(&setting)?;

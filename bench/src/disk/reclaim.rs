@@ -1,12 +1,14 @@
 //! Latencies of hits while a writer puts at a steady rate: into a full store, where each segment written has another one
 //! reclaimed, and into one with room, where nothing is reclaimed.
 
-use super::child::{Turn, row};
+use super::child::Turn;
 use super::engine::Engine;
-use super::latency::Latencies;
-use super::load::{Values, key};
+use super::load::{entry_len, key};
 use crate::clock;
+use crate::latency::Latencies;
 use crate::library::Random;
+use crate::turns::row;
+use crate::values::Values;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -43,7 +45,7 @@ pub(super) fn run(turn: &Turn) -> anyhow::Result<()> {
 fn measure(engine: &dyn Engine, capacity: u64, duration: Duration) -> anyhow::Result<Latencies> {
     let values = Values::of_len(VALUE_LEN);
     // A quarter: some take two pages for an entry, and something is re-inserted.
-    let window = capacity / 4 / values.entry_len();
+    let window = capacity / 4 / entry_len(values.value_len());
     let first = window * 6;
     let next = AtomicU64::new(first);
     for number in 0..first {

@@ -3,13 +3,14 @@
 //! CPU time is that of the whole process, from before the first operation until the background is idle again. Every
 //! eighth operation's latency is measured: looking at the clock twice costs as much as a miss.
 
-use super::account;
-use super::child::{THREADS, Turn, row};
+use super::child::{THREADS, Turn};
 use super::engine::Engine;
-use super::latency::Latencies;
-use super::load::{Values, key};
+use super::load::{entry_len, key};
 use crate::clock;
+use crate::latency::Latencies;
 use crate::library::Random;
+use crate::turns::row;
+use crate::values::Values;
 use std::panic::resume_unwind;
 use std::sync::Barrier;
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(super) fn run(turn: &Turn, value_len: &str) -> anyhow::Result<()> {
     let size = size.ok_or_else(|| anyhow::anyhow!("{value_len}: no such case"))?;
     let values = Values::of_len(size.value_len);
     let (entries, hits, misses) = (turn.scaled(size.entries), turn.scaled(size.hits), turn.scaled(size.misses));
-    let engine = (turn.subject.open)(&turn.roomy(entries, values.entry_len()))?;
+    let engine = (turn.subject.open)(&turn.roomy(entries, entry_len(values.value_len())))?;
     let engine = engine.as_ref();
 
     let case = format!("put/{value_len}");
@@ -92,14 +93,14 @@ fn measure(
         }
         Ok((began.elapsed(), latencies, found))
     };
-    let before = account::cpu_ns();
+    let before = clock::process_cpu_ns();
     let work = &work;
     let results: Vec<_> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS as u64).map(|thread| scope.spawn(move || work(thread))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
     engine.settle()?;
-    let cpu_ns = account::cpu_ns() - before;
+    let cpu_ns = clock::process_cpu_ns() - before;
     let (mut wall, mut latencies, mut found) = (Duration::ZERO, Latencies::new(), 0);
     for result in results {
         let (thread_wall, thread_latencies, thread_found) = result?;

@@ -96,6 +96,16 @@ impl Subject {
     }
 }
 
+/// CPU time of all threads of a process so far, in nanoseconds, what the kernel did for them included.
+pub(crate) fn cpu_ns_of(process: u32) -> anyhow::Result<u64> {
+    let mut sum = 0;
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
+        sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    Ok(sum)
+}
+
 /// A server that runs.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -108,12 +118,12 @@ pub(crate) struct Running {
 impl Running {
     /// CPU time of all its threads so far, in nanoseconds, what the kernel did for them included.
     pub(crate) fn cpu_ns(&self) -> anyhow::Result<u64> {
-        let mut sum = 0;
-        for task in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let Ok(text) = std::fs::read_to_string(task?.path().join("schedstat")) else { continue };
-            sum += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
-        }
-        Ok(sum)
+        cpu_ns_of(self.id())
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Resident memory in bytes, page by page (the counters of `statm` lag behind).

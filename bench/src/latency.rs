@@ -8,33 +8,33 @@ const STEPS_LOG: u32 = 5;
 
 /// How often which latency was measured.
 #[derive(Clone, Debug)]
-pub(super) struct Latencies {
+pub(crate) struct Latencies {
     counts: Vec<u64>,
     longest: Duration,
 }
 
 impl Latencies {
-    pub(super) fn new() -> Latencies {
+    pub(crate) fn new() -> Latencies {
         Latencies { counts: vec![0; STEPS * 64], longest: Duration::ZERO }
     }
 
-    pub(super) fn add(&mut self, latency: Duration) {
+    pub(crate) fn add(&mut self, latency: Duration) {
         self.counts[step_of(nanoseconds(latency))] += 1;
         self.longest = self.longest.max(latency);
     }
 
     /// Adds what another thread measured.
-    pub(super) fn merge(&mut self, other: &Latencies) {
+    pub(crate) fn merge(&mut self, other: &Latencies) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
         self.longest = self.longest.max(other.longest);
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
     /// The latency in microseconds that a share of `quantile` did not exceed; zero of nothing.
-    pub(super) fn at(&self, quantile: f64) -> f64 {
+    pub(crate) fn at(&self, quantile: f64) -> f64 {
         let rank = (self.count() as f64 * quantile).ceil().max(1.0);
         let mut seen = 0.0;
         for (step, count) in self.counts.iter().enumerate() {
@@ -47,12 +47,12 @@ impl Latencies {
     }
 
     /// The longest, in microseconds.
-    pub(super) fn longest(&self) -> f64 {
+    pub(crate) fn longest(&self) -> f64 {
         nanoseconds(self.longest) as f64 / 1000.0
     }
 
     /// A line per doubling: its upper end in microseconds, how many were in it, and how many were longer.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let mut left = self.count();
         let mut lines = Vec::new();
         for (doubling, counts) in self.counts.chunks(STEPS).enumerate() {
