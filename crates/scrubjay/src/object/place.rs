@@ -4,9 +4,11 @@
 
 use super::options::Object;
 use crate::error::Error;
+use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+#[cfg(any(feature = "s3", feature = "gcs", feature = "azure"))]
+use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
