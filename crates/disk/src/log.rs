@@ -35,7 +35,7 @@ pub(crate) use writer::{Step, Writer};
 use crate::block::AlignedBuffer;
 use crate::place::{Position, UNIT};
 use crate::record::{self, Draft, HEADER_LEN, MARK_LEN, Signed};
-use crate::segment::{FRAME_LEN, Footer, Item, RECORDS_START, SegmentHeader};
+use crate::segment::{FRAME_LEN, Footer, Item, Previous, RECORDS_START, SegmentHeader};
 use crate::state::Troubles;
 use crossbeam_utils::CachePadded;
 use parking_lot::{Condvar, Mutex};
@@ -222,7 +222,7 @@ impl Log {
             spare: Vec::new(),
         };
         if next.offset == 0 {
-            head.begin_segment(&settings, next.seq, 0);
+            head.begin_segment(&settings, next.seq, Previous::default());
         } else {
             head.active.bytes.extend_from_slice(&tail);
             head.active.prefix_len = tail.len();
@@ -379,7 +379,7 @@ impl Head {
         let len = record.len() as u64;
         let mut is_sealed = false;
         if !self.has_segment {
-            self.begin_segment(settings, self.next.seq + 1, self.next.offset);
+            self.begin_segment(settings, self.next.seq + 1, Previous { end: self.next.offset, skipped: 0 });
         }
         if self.next.offset + len + Footer::room(self.items.len() + 1, settings.alignment) > settings.segment_len {
             self.end_segment(settings);
@@ -415,7 +415,7 @@ impl Head {
     /// Hands over what the segment still has, to be followed by its footer, and begins the next one.
     fn end_segment(&mut self, settings: &LogSettings) {
         self.finish_segment(settings);
-        self.begin_segment(settings, self.next.seq + 1, self.next.offset);
+        self.begin_segment(settings, self.next.seq + 1, Previous { end: self.next.offset, skipped: 0 });
     }
 
     /// The segment takes no more records. The writer learns it by the last block, which may be empty.
@@ -432,10 +432,9 @@ impl Head {
         self.queue.push_back(Arc::new(sealed));
     }
 
-    /// `previous_end`: where the records of the segment before it end; 0 if it is not known.
-    fn begin_segment(&mut self, settings: &LogSettings, seq: u64, previous_end: u64) {
+    fn begin_segment(&mut self, settings: &LogSettings, seq: u64, previous: Previous) {
         let (store_id, created_ms) = (settings.store_id, self.latest_ms);
-        let header = SegmentHeader { store_id, seq, created_ms, synced: self.durable, previous_end };
+        let header = SegmentHeader { store_id, seq, created_ms, synced: self.durable, previous };
         self.marked = self.durable;
         self.has_segment = true;
         let mut bytes = self.spare.pop().unwrap_or_else(|| AlignedBuffer::with_capacity(BLOCK_CAPACITY));

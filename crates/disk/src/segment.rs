@@ -71,8 +71,16 @@ pub(crate) struct SegmentHeader {
     pub(crate) created_ms: u64,
     /// Up to where the log was durable when the segment was begun.
     pub(crate) synced: Position,
-    /// Where the records of the segment before it ended, of which nothing came behind; 0 if nobody knows.
-    pub(crate) previous_end: u64,
+    pub(crate) previous: Previous,
+}
+
+/// What a segment says of those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Previous {
+    /// Where the records of the one before it ended, of which nothing came behind; 0 if nobody knows.
+    pub(crate) end: u64,
+    /// So many directly before it were given up before they had a header, and hold nothing: `end` is about the one before those.
+    pub(crate) skipped: u32,
 }
 
 impl SegmentHeader {
@@ -84,7 +92,8 @@ impl SegmentHeader {
         frame.set_u64(32, self.created_ms);
         frame.set_u64(40, self.synced.seq);
         frame.set_u64(48, self.synced.offset);
-        frame.set_u32(56, u32::try_from(self.previous_end / UNIT).unwrap_or(0));
+        frame.set_u32(12, self.previous.skipped);
+        frame.set_u32(56, u32::try_from(self.previous.end / UNIT).unwrap_or(0));
         frame.seal()
     }
 
@@ -92,14 +101,8 @@ impl SegmentHeader {
     pub(crate) fn decode(bytes: [u8; FRAME_LEN]) -> Result<SegmentHeader, Refused> {
         let frame = Frame::open(bytes, MAGIC)?;
         let synced = Position { seq: frame.u64(40), offset: frame.u64(48) };
-        let previous_end = u64::from(frame.u32(56)) * UNIT;
-        Ok(SegmentHeader {
-            store_id: frame.u64(16),
-            seq: frame.u64(24),
-            created_ms: frame.u64(32),
-            synced,
-            previous_end,
-        })
+        let previous = Previous { end: u64::from(frame.u32(56)) * UNIT, skipped: frame.u32(12) };
+        Ok(SegmentHeader { store_id: frame.u64(16), seq: frame.u64(24), created_ms: frame.u64(32), synced, previous })
     }
 
     /// The header of a segment's file, if it is the segment that its name says.

@@ -4,11 +4,13 @@
 //! the index) appends those again. Between the two, a read of one of them finds nothing: a miss, as a cache may have.
 //! No position comes twice, though the log may have run ahead of the segment that failed: it goes on behind all that was ever
 //! appended, or a clear, a sync that somebody waits for, and an entry that is still to be moved would be about other records
-//! than they mean. And the chain of files must have no gap, so numbers that never got a file get an empty segment.
+//! than they mean. And the chain of files must have no gap, so numbers that never got a file get an empty segment. Opening must
+//! not take the end of the one that was given up for one that is lost, so the next header says where it is.
 
 use super::{Block, Log};
 use crate::place::Position;
 use crate::record::{self, Kind, Record};
+use crate::segment::{Previous, SegmentHeader};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -29,11 +31,23 @@ impl Log {
         let (failed, newest) = (failed_at.seq, head.next.seq);
         let mut blocks: Vec<Arc<Block>> = head.queue.drain(..).collect();
         blocks.push(Arc::new(std::mem::take(&mut head.active)));
+        let said =
+            blocks.first().and_then(|block| block.header()).map_or_else(Previous::default, |header| header.previous);
         head.items.clear();
         head.queued_bytes = 0;
         head.given_up += 1;
         head.is_moving = true;
-        head.begin_segment(&self.settings, failed + 1, failed_at.offset);
+        let (first, previous) = match self.files.load().get(failed) {
+            Some(_) if failed_at.offset > 0 => {
+                let old_len = blocks.first().map_or(0, |block| block.old_len());
+                (failed + 1, Previous { end: failed_at.offset + old_len, skipped: 0 })
+            }
+            // Its header is not in the file: the next one says what it would have said.
+            Some(_) => (failed + 1, Previous { skipped: said.skipped.saturating_add(1), ..said }),
+            // It has its turn now.
+            None => (failed, said),
+        };
+        head.begin_segment(&self.settings, first, previous);
         while head.next.seq <= newest {
             head.end_segment(&self.settings);
         }
@@ -69,6 +83,12 @@ impl Unwritten {
 }
 
 impl Block {
+    /// The header of its segment, if it begins with that.
+    fn header(&self) -> Option<SegmentHeader> {
+        let bytes = self.bytes.as_slice().first_chunk().filter(|_| self.start.offset == 0)?;
+        SegmentHeader::decode(*bytes).ok()
+    }
+
     fn each(&self, store_id: u64, mut show: impl FnMut(Position, &Record<'_>)) {
         let mut at = self.prefix_len;
         while let Some(bytes) = self.bytes.as_slice().get(at..).filter(|bytes| !bytes.is_empty()) {

@@ -86,10 +86,14 @@ impl Log {
         let mut seen = Position::default();
         loop {
             let written = self.written();
+            // What was given up stands elsewhere now, or may not be durable: nothing that is written since says so.
+            if head.given_up != given_up {
+                return Err(NotDone::Failing);
+            }
             if !head.owes_before(target) && (!is_synced || head.synced >= target) {
                 return Ok(());
             }
-            if head.given_up != given_up || is_vain() {
+            if is_vain() {
                 return Err(NotDone::Failing);
             }
             if head.is_over {

@@ -11,7 +11,7 @@ use crate::block::AlignedBuffer;
 use crate::clock;
 use crate::device::Device;
 use crate::options::Sync;
-use crate::segment::{self, Footer, Identity};
+use crate::segment::{self, Footer, Identity, RECORDS_START};
 use crate::stats::WriterCounts;
 use std::io;
 use std::sync::Arc;
@@ -223,10 +223,12 @@ impl Writer {
             }
             if error.kind() == io::ErrorKind::StorageFull {
                 self.log.space.press();
-            } else if self.failures >= ATTEMPTS_MAX && self.current.as_ref().is_some_and(|c| c.seq == block.start.seq) {
+            } else if self.failures >= ATTEMPTS_MAX
+                && let Some(current) = self.current.take_if(|current| current.seq == block.start.seq)
+            {
                 self.failures = 0;
                 self.losses = self.losses.saturating_add(1);
-                self.current = None;
+                self.cut_off(&current, block.start.offset + block.old_len());
                 return Step::GiveUp;
             }
             self.pause();
@@ -321,6 +323,16 @@ impl Writer {
         Ok(())
     }
 
+    /// Gives back the room of a segment that is given up, but for what was written. Else a device that fails for some seconds
+    /// would fill the store with empty segments, and what is live would be dropped for them.
+    fn cut_off(&self, segment: &SegmentFile, end: u64) {
+        let len = end.max(RECORDS_START).next_multiple_of(self.log.settings.alignment.max(1));
+        if len < segment.len() && self.log.troubles.ask_device(|| segment.file.set_len(len)).is_ok() {
+            self.log.space.give(segment.len() - len);
+            segment.set_len(len);
+        }
+    }
+
     /// Says that a block is on the device.
     fn finish(&mut self, block: &Arc<Block>) {
         {
@@ -340,10 +352,7 @@ impl Writer {
     }
 
     fn make_durable(&mut self) -> Step {
-        let (target, wanted) = {
-            let head = self.log.head.lock();
-            (head.written_to(), head.sync_wanted)
-        };
+        let target = self.log.head.lock().written_to();
         if let Err(error) = self.sync_files() {
             self.counts.errors.fetch_add(1, Ordering::Relaxed);
             self.failures += 1;
@@ -356,11 +365,14 @@ impl Writer {
                 let mut head = self.log.head.lock();
                 // Nobody knows what became of what was not durable: those who wait are told, and later writes go elsewhere.
                 head.given_up += 1;
-                head.synced = head.synced.max(wanted);
+                head.sync_wanted = head.synced;
                 head.is_closing
             };
             self.log.progress.notify_all();
             self.unsynced.clear();
+            if let Some(current) = self.current.take_if(|current| current.seq == target.seq) {
+                self.cut_off(&current, target.offset);
+            }
             if is_closing && self.failures >= ATTEMPTS_MAX {
                 return Step::End;
             }
@@ -405,7 +417,7 @@ impl Writer {
     }
 
     fn pause(&self) {
-        // Segments that fail one after the other are one trouble: each takes its room, and the pauses go on growing.
+        // Segments that fail one after the other are one trouble: the pauses go on growing.
         let attempts = self.failures.saturating_add(self.losses.saturating_mul(ATTEMPTS_MAX));
         let doubled = PAUSE_MIN.saturating_mul(1 << attempts.min(10));
         let until = clock::monotonic() + doubled.min(PAUSE_MAX);

@@ -13,14 +13,16 @@
 //! one says that the log was durable beyond where a gap begins, the gap is loss. What was made durable last may have no mark
 //! behind it yet; damage there is taken for a torn write, as damage to the very last record always is.
 //!
-//! One thing more is known: a segment's header says where the segment before it ended. A segment that lost its footer alone has
-//! no gap.
+//! One thing more is known: a segment's header says where the segment before it ended, and how many before it were given up
+//! with nothing in them. A segment that lost its footer alone has no gap.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use super::found::Found;
 use crate::log::SegmentFile;
 use crate::place::Position;
+use crate::segment::RECORDS_START;
 
 /// More numbers than this are not missing by a power failure: files of segments are not made so far ahead.
 const MISSING_MAX: u64 = 256;
@@ -74,8 +76,8 @@ impl Chain {
         for (number, found) in self.segments.iter().enumerate() {
             let next = self.segments.get(number + 1);
             let at = |offset| Position { seq: found.seq, offset };
-            let known_end = next.filter(|next| next.seq == found.seq + 1).and_then(|next| next.header.ok());
-            let known_end = known_end.map_or(0, |header| header.previous_end);
+            let said = Said::by(&self.segments[number + 1..]);
+            let known_end = said.map_or(0, |said| said.end_of(found.seq));
             if let Some(scan) = &found.scan {
                 let inner = scan.gaps.iter().filter(|gap| known_end == 0 || gap.start < known_end);
                 gaps.extend(inner.map(|gap| Gap { start: at(gap.start), end: at(gap.end) }));
@@ -85,7 +87,8 @@ impl Chain {
                 Some(next) if !is_whole => {
                     gaps.push(Gap { start: at(found.end), end: Position { seq: next.seq, offset: 0 } });
                 }
-                Some(next) if next.seq > found.seq + 1 => {
+                // Numbers between that were skipped may as well be missing: if the first was, all were.
+                Some(next) if next.seq > found.seq + 1 && !said.is_some_and(|said| said.is_skipped(found.seq + 1)) => {
                     let start = Position { seq: found.seq + 1, offset: 0 };
                     gaps.push(Gap { start, end: Position { seq: next.seq, offset: 0 } });
                 }
@@ -112,5 +115,34 @@ impl Chain {
         let used = self.used();
         let files = self.segments.into_iter();
         (files.map(|found| Arc::new(SegmentFile::new(found.seq, found.file, found.len))).collect(), used)
+    }
+}
+
+/// What the first header among later segments says of an earlier one.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    /// Of that one it says where it ended; those behind it were skipped.
+    about: u64,
+    end: u64,
+}
+
+impl Said {
+    fn by(later: &[Found]) -> Option<Said> {
+        let (by, previous) = later.iter().find_map(|next| Some((next.seq, next.header.ok()?.previous)))?;
+        Some(Said { about: by.saturating_sub(1 + u64::from(previous.skipped)), end: previous.end })
+    }
+
+    /// Whether nothing was ever written to the segment `seq`.
+    fn is_skipped(self, seq: u64) -> bool {
+        seq > self.about
+    }
+
+    /// Where the records of the segment `seq` end; 0 if it does not say.
+    fn end_of(self, seq: u64) -> u64 {
+        match seq.cmp(&self.about) {
+            Ordering::Less => 0,
+            Ordering::Equal => self.end,
+            Ordering::Greater => RECORDS_START,
+        }
     }
 }

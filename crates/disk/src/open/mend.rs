@@ -8,7 +8,7 @@ use crate::device::{Device, DeviceFile};
 use crate::error::Error;
 use crate::place::Position;
 use crate::record::{self, HEADER_LEN};
-use crate::segment::{self, Footer, Identity, RECORDS_START, SegmentHeader};
+use crate::segment::{self, Footer, Identity, Previous, RECORDS_START, SegmentHeader};
 use crate::stats::OpenCounts;
 use std::io;
 use std::ops::Range;
@@ -168,7 +168,7 @@ impl Mender<'_> {
 
     fn header(&self, seq: u64) -> SegmentHeader {
         let (store_id, created_ms) = (self.store_id, self.latest_ms);
-        SegmentHeader { store_id, seq, created_ms, synced: Position::default(), previous_end: 0 }
+        SegmentHeader { store_id, seq, created_ms, synced: Position::default(), previous: Previous::default() }
     }
 
     fn identity(&self, seq: u64) -> Identity {

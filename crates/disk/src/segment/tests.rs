@@ -70,8 +70,13 @@ struct Sketch {
 
 impl Sketch {
     fn new() -> Sketch {
-        let header =
-            SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 1000, synced: Position::default(), previous_end: 0 };
+        let header = SegmentHeader {
+            store_id: STORE,
+            seq: SEQ,
+            created_ms: 1000,
+            synced: Position::default(),
+            previous: Previous::default(),
+        };
         Sketch { bytes: header.encode().to_vec(), items: Vec::new() }
     }
 
@@ -164,7 +169,7 @@ fn a_header_says_which_segment_of_which_store_it_is() {
         seq: SEQ,
         created_ms: 1_795_000_000_000,
         synced: Position { seq: 41, offset: 640 },
-        previous_end: 1 << 20,
+        previous: Previous { end: 1 << 20, skipped: 3 },
     };
     let file = MemoryFile::holding(header.encode());
     assert_eq!(SegmentHeader::read(&file, WHO).unwrap(), Ok(header));
@@ -177,9 +182,14 @@ fn a_header_says_which_segment_of_which_store_it_is() {
 #[test]
 fn headers_that_are_empty_foreign_cut_off_damaged_or_newer_are_told_apart() {
     let read = |bytes: &[u8]| SegmentHeader::read(&MemoryFile::holding(bytes), WHO).unwrap();
-    let header =
-        SegmentHeader { store_id: STORE, seq: SEQ, created_ms: 5, synced: Position::default(), previous_end: 0 }
-            .encode();
+    let header = SegmentHeader {
+        store_id: STORE,
+        seq: SEQ,
+        created_ms: 5,
+        synced: Position::default(),
+        previous: Previous::default(),
+    }
+    .encode();
     assert_eq!(read(&[]), Err(Refused::Blank));
     assert_eq!(read(&header[..63]), Err(Refused::Blank));
     assert_eq!(read(&[0; 64]), Err(Refused::Blank));

@@ -137,3 +137,60 @@ fn pinned_entries_that_the_device_does_not_take_are_refused_and_what_was_there_s
     heal(&device, &store);
     store.close().unwrap();
 }
+
+/// Each segment that was given up used to keep its room, and a device that failed for some seconds cost all that was there.
+#[test]
+fn a_device_that_fails_to_write_costs_nothing_that_is_there() {
+    let (device, store) =
+        store(Options::bytes(4 << 20).segment_len(256 << 10).flush_interval(Duration::from_millis(1)));
+    let jays = store.namespace("jays").unwrap();
+    for number in 0..500_u32 {
+        jays.put(&number.to_le_bytes(), &[7; 4000]).unwrap();
+    }
+    store.flush().unwrap();
+    let (entries, used_bytes) = (jays.len(), store.stats().used_bytes);
+    device.inject(Injection::after(0, Fault::Fail).every(1).only(&[Operation::Write]));
+    jays.put(b"one", b"more").unwrap();
+    let began = crate::clock::monotonic();
+    while store.stats().given_up_segments < 3 {
+        assert!(crate::clock::monotonic() - began < Duration::from_secs(20), "nothing is given up");
+        std::thread::yield_now();
+    }
+    let stats = store.stats();
+    assert!(stats.used_bytes <= used_bytes + (256 << 10), "{} bytes, {used_bytes} before", stats.used_bytes);
+    assert_eq!((jays.len(), stats.reclaimed_segments), (entries + 1, 0));
+    heal(&device, &store);
+    store.close().unwrap();
+    let store = Store::open_on(Arc::new(device.kill()), Options::bytes(4 << 20).segment_len(256 << 10)).unwrap();
+    assert_eq!(store.namespace("jays").unwrap().len(), entries + 1);
+}
+
+/// The head stands in a segment that has no file yet, and the sync of the one before fails.
+#[test]
+fn a_sync_that_fails_behind_a_segment_without_a_file_leaves_no_gap() {
+    let options = || Options::bytes(4 << 20).segment_len(256 << 10).flush_interval(Duration::from_secs(60));
+    let (device, store) = store(options());
+    let jays = store.namespace("jays").unwrap();
+    jays.put(b"scrub", b"blue").unwrap();
+    store.sync().unwrap();
+    jays.put(b"grey", b"grey").unwrap();
+    device.inject(Injection::after(0, Fault::Stall).only(&[Operation::Write]));
+    std::thread::scope(|scope| {
+        scope.spawn(|| store.sync().unwrap_err());
+        while device.stalled() == 0 {
+            std::thread::yield_now();
+        }
+        while store.handle.core.log.next().seq < 2 {
+            jays.put(b"many times", &[7; 4000]).unwrap();
+        }
+        device.inject(Injection::after(0, Fault::Fail).only(&[Operation::Sync]));
+        device.release();
+    });
+    until_given_up(&store);
+    heal(&device, &store);
+    jays.put(b"pinyon", b"blue").unwrap();
+    store.close().unwrap();
+    let again = Store::open_on(Arc::new(device.kill()), options()).unwrap();
+    let stats = again.stats();
+    assert_eq!((stats.entries, stats.distrusted_entries, stats.discarded_segments), (4, 0, 0));
+}

@@ -6,7 +6,7 @@ use super::MemoryFile;
 use crate::manifest::{self, Known, StoreIdentity};
 use crate::place::Position;
 use crate::record::{self, Draft, Kind, Record};
-use crate::segment::{Footer, Identity, Item, SegmentHeader, read_footer, scan};
+use crate::segment::{Footer, Identity, Item, Previous, SegmentHeader, read_footer, scan};
 
 const STORE: u64 = 0x0123_4567_89ab_cdef;
 const WHO: Identity = Identity { store_id: STORE, seq: 42 };
@@ -31,8 +31,8 @@ fn check(number: usize, bytes: &[u8]) {
 #[test]
 fn the_documented_segment_is_one() {
     let synced = Position { seq: 42, offset: 64 };
-    let header =
-        SegmentHeader { store_id: STORE, seq: 42, created_ms: 1_794_000_000_000, synced, previous_end: 0x3f_fe00 };
+    let previous = Previous { end: 0x3f_fe00, skipped: 0 };
+    let header = SegmentHeader { store_id: STORE, seq: 42, created_ms: 1_794_000_000_000, synced, previous };
     let mut bytes = header.encode().to_vec();
     let value = Draft {
         kind: Kind::Value,
