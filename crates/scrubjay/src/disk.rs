@@ -34,6 +34,7 @@ use std::time::Duration;
 
 pub(crate) use attached::Opened;
 pub(crate) use counters::Count;
+pub(crate) use folder::is_damage;
 pub use scrubjay_disk::Admission;
 pub(crate) use tier::{DiskTier, Encoded, Looked, TierSetup};
 

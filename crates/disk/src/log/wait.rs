@@ -2,9 +2,10 @@
 //!
 //! Nothing here waits for ever: it ends when the device fails, when it does not answer, or when the store closes.
 
-use super::Log;
+use super::{Head, Log};
 use crate::clock;
 use crate::place::Position;
+use parking_lot::MutexGuard;
 use std::time::Duration;
 
 /// Why waiting ended without what was waited for.
@@ -72,10 +73,7 @@ impl Log {
     ) -> Result<(), NotDone> {
         // Making much durable takes a device longer than taking a block.
         let patience = if is_synced { 6 * patience } else { patience };
-        let mut head = self.head.lock();
-        while head.is_moving && !head.is_over {
-            self.progress.wait_for(&mut head, LOOK);
-        }
+        let mut head = self.moved_head();
         head.seal(&self.settings);
         let (target, given_up) = (head.next, head.given_up);
         if is_synced {
@@ -107,6 +105,19 @@ impl Log {
             }
             self.progress.wait_for(&mut head, LOOK);
         }
+    }
+
+    /// Waits until what was given up stands in another segment.
+    pub(crate) fn wait_until_moved(&self) {
+        drop(self.moved_head());
+    }
+
+    fn moved_head(&self) -> MutexGuard<'_, Head> {
+        let mut head = self.head.lock();
+        while head.is_moving && !head.is_over {
+            self.progress.wait_for(&mut head, LOOK);
+        }
+        head
     }
 
     fn is_hopeless(&self, patience: Duration) -> bool {

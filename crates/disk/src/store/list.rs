@@ -1,9 +1,9 @@
 //! Walks through the index: the keys of a namespace, and its hottest entries. What they show they read from the device, in
 //! the order in which it stands there.
 
-use super::read::Read;
+use super::read::{LOOKS_MAX, Mode, Read};
 use super::{Core, Namespace};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::index::{Entry, PINNED};
 use crate::namespace::NamespaceState;
 use crate::place::{Position, UNIT};
@@ -23,6 +23,14 @@ struct Listed {
     len: usize,
     hash: u64,
     heat: u8,
+}
+
+/// What stands at a place.
+enum KeyAt {
+    Key(Vec<u8>),
+    /// The place is not there any more.
+    Gone,
+    Damaged,
 }
 
 /// The keys of a namespace, see [`Namespace::keys`].
@@ -56,6 +64,9 @@ pub struct Hot {
 impl Namespace {
     /// The keys of all entries that are there when this is called, in the order in which they were written. Walks through the
     /// index (about 10 ns per entry of the whole store), then reads each key as it comes; what goes meanwhile is left out.
+    ///
+    /// An item is an error of kind `Unavailable` if the device fails, and `Corrupt` if a record is damaged: that entry is taken out,
+    /// and the walk may go on.
     pub fn keys(&self) -> Keys {
         self.keys_with_prefix(&[])
     }
@@ -128,22 +139,53 @@ impl Core {
         }
     }
 
-    /// The key of an entry, known to be the right one by its hash.
-    fn key_at(&self, state: &NamespaceState, listed: &Listed) -> Result<Option<Vec<u8>>, Error> {
+    /// The key of an entry, wherever it stands by now; `None` if it is not there any more.
+    ///
+    /// # Errors
+    /// `Unavailable` if the device fails. `Corrupt` if what stands there is damaged: it is taken out, as a get would.
+    fn key_of(&self, state: &NamespaceState, listed: &Listed) -> Result<Option<Vec<u8>>, Error> {
+        let mut listed = *listed;
+        for _ in 0..LOOKS_MAX {
+            let is_damaged = match self.key_at(state, &listed)? {
+                KeyAt::Key(key) => return Ok(Some(key)),
+                KeyAt::Gone => false,
+                KeyAt::Damaged => true,
+            };
+            // What is on its way to another segment stands nowhere for the moment.
+            self.log.wait_until_moved();
+            let entry = self.index.get(listed.hash).filter(|entry| self.is_live(state, entry));
+            let Some(entry) = entry else { return Ok(None) };
+            let now = Listed::new(listed.hash, &entry, self.log.head_seq());
+            if now.at != listed.at {
+                listed = now;
+            } else if is_damaged {
+                self.corrupt(listed.hash, &entry, Mode::Peek);
+                let message = format!("segment {}: the entry at {} is damaged, and lost", now.at.seq, now.at.offset);
+                return Err(Error::new(ErrorKind::Corrupt, message));
+            } else {
+                // Its segment was reclaimed, and it goes with it.
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    /// What stands at the place of an entry: its key is known to be the right one by its hash.
+    fn key_at(&self, state: &NamespaceState, listed: &Listed) -> Result<KeyAt, Error> {
         let mut len = listed.len.min(KEY_READ_LEN);
         loop {
-            let Some(bytes) = self.glance(listed.at, len)? else { return Ok(None) };
-            let Ok(header) = Announced::read(&bytes) else { return Ok(None) };
+            let Some(bytes) = self.glance(listed.at, len)? else { return Ok(KeyAt::Gone) };
+            let Ok(header) = Announced::read(&bytes) else { return Ok(KeyAt::Damaged) };
             if header.kind != Kind::Value || header.len != listed.len {
-                return Ok(None);
+                return Ok(KeyAt::Damaged);
             }
             let key_end = record::HEADER_LEN + header.key_len;
             if key_end > bytes.len() && key_end <= listed.len {
                 len = key_end;
                 continue;
             }
-            let key = bytes.get(record::HEADER_LEN..key_end);
-            return Ok(key.filter(|key| self.hash(state.id, key) == listed.hash).map(<[u8]>::to_vec));
+            let key = bytes.get(record::HEADER_LEN..key_end).filter(|key| self.hash(state.id, key) == listed.hash);
+            return Ok(key.map_or(KeyAt::Damaged, |key| KeyAt::Key(key.to_vec())));
         }
     }
 
@@ -161,14 +203,7 @@ impl Iterator for Keys {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let listed = self.listed.next()?;
-            let found = match self.core.key_at(&self.state, &listed) {
-                Ok(None) => match self.core.listed_anew(&self.state, &listed) {
-                    Some(moved) => self.core.key_at(&self.state, &moved),
-                    None => continue,
-                },
-                found => found,
-            };
-            match found {
+            match self.core.key_of(&self.state, &listed) {
                 Ok(Some(key)) if key.starts_with(&self.prefix) => return Some(Ok(key)),
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),

@@ -22,7 +22,7 @@ use crate::value::Value;
 use std::io;
 
 /// How often a look is made again that met an entry on its way. It moves once per turn of the whole log.
-const LOOKS_MAX: u32 = 4;
+pub(super) const LOOKS_MAX: u32 = 4;
 
 /// What a get that does not wait came to.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub enum Lookup {
 
 /// Whether a get counts, and whether it waits.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     Get,
     Try,
     Peek,
@@ -235,7 +235,7 @@ impl Core {
 
     /// Takes a damaged entry out, with a tombstone: what is damaged now may read well after a restart, when it has been
     /// replaced elsewhere. What its segment did not get, since it failed, is not damaged: it moves.
-    fn corrupt(&self, hash: u64, entry: &Entry, mode: Mode) -> Lookup {
+    pub(super) fn corrupt(&self, hash: u64, entry: &Entry, mode: Mode) -> Lookup {
         if self.log.is_moving() {
             return self.miss(hash, mode);
         }

@@ -194,3 +194,25 @@ fn a_sync_that_fails_behind_a_segment_without_a_file_leaves_no_gap() {
     let stats = again.stats();
     assert_eq!((stats.entries, stats.distrusted_entries, stats.discarded_segments), (4, 0, 0));
 }
+
+/// It used to be left out in silence.
+#[test]
+fn a_walk_says_which_entry_is_damaged_takes_it_out_and_goes_on() {
+    let (device, store) = store(Options::bytes(4 << 20));
+    let jays = store.namespace("jays").unwrap();
+    for name in [b"first", b"other", b"third"] {
+        jays.put(name, b"blue").unwrap();
+    }
+    store.flush().unwrap();
+    let at = store.handle.core.index.get(store.handle.core.hash(jays.state.id, b"other")).unwrap().place;
+    let at = at.position(store.handle.core.log.head_seq());
+    device.flip(&crate::segment::file_name(at.seq), 8 * (at.offset + crate::record::HEADER_LEN as u64) + 3);
+    let mut keys = jays.keys();
+    assert_eq!(keys.next().unwrap().unwrap(), b"first");
+    assert_eq!(keys.next().unwrap().unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(keys.next().unwrap().unwrap(), b"third");
+    assert!(keys.next().is_none());
+    assert_eq!((jays.len(), store.stats().corrupt), (2, 1));
+    assert!(jays.keys().all(|key| key.is_ok()), "it is said once");
+    store.close().unwrap();
+}

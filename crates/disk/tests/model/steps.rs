@@ -392,6 +392,7 @@ impl Steps {
             let key = match key {
                 Ok(key) => key,
                 Err(error) if self.reference.may_lose && error.kind() == ErrorKind::Unavailable => return Ok(()),
+                Err(error) if self.reference.may_lose && error.kind() == ErrorKind::Corrupt => continue,
                 Err(error) => return Err(error.to_string()),
             };
             ensure!(key.starts_with(prefix), "{key:?} is listed under {prefix:?}");

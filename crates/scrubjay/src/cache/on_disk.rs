@@ -2,7 +2,7 @@
 
 use super::beneath::{Descent, Raised, miss_of};
 use super::{Found, OnDisk, Shared, Start};
-use crate::disk::Looked;
+use crate::disk::{Looked, is_damage};
 use crate::kept::Kept;
 use crate::key::Key;
 use crate::stats::Place;
@@ -135,7 +135,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let (rest, batch) = disk
                 .tier
                 .apart(move || {
-                    let batch: Result<Vec<Vec<u8>>, _> = walk.by_ref().take(BATCH).collect();
+                    // What is damaged is taken out as it is met, so it is nobody's key any more.
+                    let legible = walk.by_ref().filter(|key| !matches!(key, Err(error) if is_damage(error)));
+                    let batch: Result<Vec<Vec<u8>>, _> = legible.take(BATCH).collect();
                     let keys = batch.map(|batch| {
                         let count = batch.len();
                         let disk = shared.disk.as_ref();

@@ -233,6 +233,11 @@ fn unopened(error: scrubjay_disk::Error) -> Error {
     Error::with_source(kind, "the disk tier cannot be opened", error)
 }
 
+/// Whether an entry is lost, and nothing else.
+pub(crate) fn is_damage(error: &scrubjay_disk::Error) -> bool {
+    error.kind() == scrubjay_disk::ErrorKind::Corrupt
+}
+
 /// An error of a store that is open.
 pub(super) fn error_of(error: &scrubjay_disk::Error) -> Error {
     let kind = match error.kind() {

@@ -17,6 +17,7 @@
 //!
 //! **Numbers grow over restarts**, even if all of this is lost: a process begins with its start time in the upper 44 bits.
 
+use super::folder::is_damage;
 use crate::error::Error;
 use crate::tags::{FLOORS, Mark, Stamped};
 use scrubjay_disk::{Namespace, Put, PutOptions};
@@ -76,8 +77,14 @@ impl Ledger {
         let mut ledger = Ledger::new(0);
         let (mut head, mut is_empty, mut is_legible) = (None, true, true);
         for key in stamps.keys() {
-            let key = key.map_err(failed)?;
             is_empty = false;
+            let key = match key {
+                Err(error) if is_damage(&error) => {
+                    is_legible = false;
+                    continue;
+                }
+                key => key.map_err(failed)?,
+            };
             let Some(value) = stamps.peek(&key).map_err(failed)? else {
                 is_legible = false;
                 continue;

@@ -13,6 +13,7 @@
 use super::error_of;
 use super::format::{decode, decode_dimensions, encode_dimensions};
 use super::name::check_name;
+use crate::disk::is_damage;
 use crate::error::{Error, ErrorKind};
 use parking_lot::{RwLock, RwLockReadGuard};
 use scrubjay_disk::{Namespace, Put, PutOptions, Store};
@@ -175,7 +176,8 @@ impl Spaces {
 
     /// What the first vectors of a namespace say, whose record was lost with a damaged segment; 0 if there are none.
     fn look_for_dimensions(&self, entries: &Namespace) -> Result<usize, Error> {
-        for key in entries.keys().take(LOOKS_MAX) {
+        let legible = entries.keys().filter(|key| !matches!(key, Err(error) if is_damage(error)));
+        for key in legible.take(LOOKS_MAX) {
             let value = entries.peek(&key.map_err(error_of)?).map_err(error_of)?;
             if let Some(vector) = value.and_then(|value| decode(&value).ok()) {
                 tracing::warn!(
