@@ -215,14 +215,7 @@ impl Migration<'_> {
         let skew = self.from_facts.unix_ms.abs_diff(self.to_facts.unix_ms);
         self.is_absolute = skew <= SKEW_MS_MAX && self.to_facts.version >= (5, 0);
         for server in [&self.from, &self.to] {
-            let mut connection = server.connect(0).await?;
-            let asked = connection.send_packed_command(&about(&["PEXPIRETIME"], b"scrubjay")).await;
-            let is_unknown = match &asked {
-                Ok(redis::Value::ServerError(error)) => reply::is_unknown_command(error),
-                Ok(_) => false,
-                Err(error) => error.to_string().to_ascii_lowercase().contains("unknown command"),
-            };
-            self.is_absolute &= !is_unknown;
+            self.is_absolute = self.is_absolute && Store::open(server, 0).await?.knows("PEXPIRETIME").await?;
         }
         Ok(())
     }
@@ -358,14 +351,7 @@ impl Migration<'_> {
                 let to = Store::open(&self.to, to_db).await?;
                 let choice = self.choice(true);
                 let mut walker = Walker::new(from, walk, choice, &mut self.pace, self.stop);
-                let mut comparison = Comparison {
-                    options: self.options,
-                    found,
-                    progress: &mut progress,
-                    to,
-                    db,
-                    has_memory_usage: true,
-                };
+                let mut comparison = Comparison { options: self.options, found, progress: &mut progress, to, db };
                 comparison.run(&mut walker).await?;
             }
             for walk in walks_of(&Store::open(&self.to, to_db).await?, to_db, to_db) {
@@ -378,7 +364,6 @@ impl Migration<'_> {
                     progress: &mut progress,
                     to: Store::open(&self.to, to_db).await?,
                     db: to_db,
-                    has_memory_usage: true,
                 };
                 comparison.run_extra(&mut walker, &mut Store::open(&self.from, db).await?).await?;
             }

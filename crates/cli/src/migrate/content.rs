@@ -79,6 +79,19 @@ impl Content {
         }
     }
 
+    /// The command without which it cannot be made.
+    fn maker(&self) -> &'static str {
+        match self {
+            Content::String(_) => "SET",
+            Content::List(_) => "RPUSH",
+            Content::Set(_) => "SADD",
+            Content::Hash(fields) if fields.iter().any(|(.., at)| at.is_some()) => "HPEXPIREAT",
+            Content::Hash(_) => "HSET",
+            Content::SortedSet(_) => "ZADD",
+            Content::Stream(_) => "XADD",
+        }
+    }
+
     /// The commands that make it.
     fn commands(&self, key: &[u8]) -> Vec<Cmd> {
         let mut commands = Vec::new();
@@ -204,16 +217,20 @@ type Fields = Vec<(Vec<u8>, Vec<u8>, Option<i64>)>;
 
 /// Servers since Redis 7.4 let single fields expire; others do not know the question.
 async fn with_times_of_fields(store: &mut Store, key: &[u8], mut fields: Fields) -> Result<Result<Fields>> {
+    if !store.knows("HPEXPIRETIME").await? {
+        return Ok(Ok(fields));
+    }
     for piece in fields.chunks_mut(PIECE) {
         let mut ask = about(&["HPEXPIRETIME"], key);
         ask.arg("FIELDS").arg(piece.len());
         piece.iter().for_each(|(field, ..)| {
             ask.arg(field.as_slice());
         });
-        let Some(Answer::Replies(mut replies)) = store.ask(&[Group::plain(key, vec![ask])]).await?.pop() else { break };
-        let Some(reply) = replies.pop().filter(|reply| !matches!(reply, Value::ServerError(_))) else { break };
-        let times =
-            reply::array(reply).and_then(|times| times.into_iter().map(reply::integer).collect::<Result<Vec<_>>>());
+        let Some(answer) = store.ask(&[Group::plain(key, vec![ask])]).await?.pop() else { bail!("no answer came") };
+        let times = answer.replies().and_then(|mut replies| {
+            let times = reply::array(replies.pop().unwrap_or_default())?;
+            times.into_iter().map(reply::integer).collect::<Result<Vec<_>>>()
+        });
         match times {
             Ok(times) => piece.iter_mut().zip(times).for_each(|((.., at), time)| *at = (time > 0).then_some(time)),
             Err(error) => return Ok(Err(error)),
@@ -233,6 +250,10 @@ pub(super) enum Written {
 
 /// Writes one key as what it is, whole or not at all.
 pub(super) async fn write(store: &mut Store, key: &[u8], held: &Held, replaces: bool) -> Result<Written> {
+    let maker = held.content.maker();
+    if !store.knows(maker).await? {
+        return Ok(Written::Refused(format!("it has no {maker}")));
+    }
     if !replaces {
         let watched = [Group::plain(key, vec![about(&["WATCH"], key), about(&["EXISTS"], key)])];
         let Some(answer) = store.ask(&watched).await?.pop() else { bail!("no answer came") };

@@ -39,12 +39,14 @@ pub(super) struct Copy<'a> {
 #[derive(Default)]
 struct Left {
     by_content: Vec<Vec<u8>>,
-    existing: Vec<Vec<u8>>,
+    existing: Vec<(Vec<u8>, Vec<u8>, Expiry)>,
 }
 
 impl Copy<'_> {
     /// Goes on to the end of the walk, or until it is to stop.
     pub(super) async fn run(&mut self, walker: &mut Walker<'_>) -> Result<()> {
+        self.is_by_content |= !self.to.knows("RESTORE").await?;
+        walker.has_dump &= !self.is_by_content;
         let mut ahead = walker.next().await?;
         while let Some(chunk) = ahead {
             let after = chunk.after.clone();
@@ -117,13 +119,13 @@ impl Copy<'_> {
         let restores = dumps.iter().map(|(key, dump, expiry)| restore(key, dump, *expiry, replaces));
         let groups: Vec<Group> = restores.collect();
         let answers = self.to.ask(&groups).await?;
-        for ((key, dump, _), answer) in dumps.into_iter().zip(answers) {
+        for ((key, dump, expiry), answer) in dumps.into_iter().zip(answers) {
             match outcome(&answer) {
                 Restored::Done => {
                     self.report().copied += 1;
                     self.report().bytes += u64::try_from(dump.len()).unwrap_or(0);
                 }
-                Restored::Exists => left.existing.push(key),
+                Restored::Exists => left.existing.push((key, dump, expiry)),
                 Restored::Unfit => left.by_content.push(key),
                 Restored::NeverFits => {
                     self.is_by_content = true;
@@ -165,7 +167,10 @@ impl Copy<'_> {
                 Written::Refused(said) => {
                     self.fail(
                         key,
-                        format!("a {} goes neither by RESTORE nor as what it is: {said}", held.content.kind()),
+                        format!(
+                            "a {} the target takes neither by RESTORE nor as what it is: {said}",
+                            held.content.kind()
+                        ),
                     );
                 }
             }
@@ -174,9 +179,25 @@ impl Copy<'_> {
     }
 
     /// What the target had already.
-    async fn settle(&mut self, walker: &mut Walker<'_>, keys: Vec<Vec<u8>>) -> Result<()> {
-        for key in keys {
-            self.settle_one(&mut walker.store, &key, walker.choice.is_absolute).await?;
+    async fn settle(&mut self, walker: &mut Walker<'_>, existing: Vec<(Vec<u8>, Vec<u8>, Expiry)>) -> Result<()> {
+        if self.options.existing() == Existing::Kept {
+            self.report().kept += u64::try_from(existing.len()).unwrap_or(0);
+            return Ok(());
+        }
+        let is_absolute = walker.choice.is_absolute;
+        let keys: Vec<Vec<u8>> = existing.iter().map(|(key, ..)| key.clone()).collect();
+        let (limit, tolerance) = (self.options.value_bytes_max, self.options.ttl_tolerance);
+        let others = verify::others(&mut self.to, &keys, limit, is_absolute).await?;
+        for ((key, dump, expiry), other) in existing.into_iter().zip(others) {
+            match other {
+                What::Dump(theirs, at) if theirs == dump && verify::is_near(expiry, at, tolerance) => {
+                    self.report().same += 1;
+                }
+                What::TooLarge(size) => {
+                    self.fail(&key, format!("is in the target already, and takes {size} bytes there"));
+                }
+                _ => self.settle_one(&mut walker.store, &key, is_absolute).await?,
+            }
         }
         Ok(())
     }
@@ -241,7 +262,7 @@ fn outcome(answer: &Answer) -> Restored {
     if error.code() == "BUSYKEY" {
         return Restored::Exists;
     }
-    if reply::is_unknown_command(error) || said.contains("DUMP payload version") {
+    if said.contains("DUMP payload version") {
         return Restored::NeverFits;
     }
     if said.contains("Bad data format") {

@@ -28,9 +28,10 @@ pub(super) fn weight(error: &ServerError) -> Weight {
     }
 }
 
-/// The error as the server put it.
+/// The error as the server put it, without the arguments that some repeat: they are values.
 pub(super) fn said(error: &ServerError) -> String {
-    match error.details() {
+    let details = error.details().map(|details| details.split(", with args").next().unwrap_or(details));
+    match details {
         Some(details) => format!("{} {details}", error.code()),
         None => error.code().to_owned(),
     }

@@ -108,10 +108,11 @@ impl Server {
     pub(super) async fn facts_on(&self, connection: &mut MultiplexedConnection) -> Result<Facts> {
         let asked = connection.send_packed_command(&command(&["INFO"])).await;
         let text = match asked {
-            Ok(reply) => reply::text(reply).context("INFO")?,
-            Err(error) if error.is_io_error() || is_refusal(&error) => return Err(self.because(&error)),
+            Ok(redis::Value::ServerError(error)) if error.code() == "NOAUTH" => return Err(self.wants_a_password()),
             // It may be forbidden. Then nothing is known.
-            Err(_) => String::new(),
+            Ok(redis::Value::ServerError(_)) => String::new(),
+            Ok(reply) => reply::text(reply).context("INFO")?,
+            Err(error) => return Err(self.because(&error)),
         };
         let mut facts = Facts::read(&text);
         if let Ok(time) = connection.send_packed_command(&command(&["TIME"])).await {
@@ -120,12 +121,16 @@ impl Server {
         Ok(facts)
     }
 
+    fn wants_a_password(&self) -> anyhow::Error {
+        anyhow!("the {} {} wants a password: put it into the URL or the environment", self.side, self.address())
+    }
+
     /// An error of the client, in words that say what to do.
     pub(super) fn because(&self, error: &RedisError) -> anyhow::Error {
         let (side, address) = (self.side, self.address());
         let detail = error.detail().unwrap_or_default();
         if error.code() == Some("NOAUTH") || detail.contains("NOAUTH") || detail.contains("Authentication required") {
-            return anyhow!("the {side} {address} wants a password: put it into the URL or the environment");
+            return self.wants_a_password();
         }
         if error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("WRONGPASS") {
             return anyhow!("the {side} {address} does not take this user and password");
@@ -181,10 +186,6 @@ fn unix_ms(time: redis::Value) -> Result<i64> {
     let mut next = || parts.next().map_or(Ok(0), reply::integer);
     let (seconds, micros) = (next()?, next()?);
     Ok(seconds.saturating_mul(1_000).saturating_add(micros / 1_000))
-}
-
-fn is_refusal(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
 fn kind_of(error: &RedisError) -> String {

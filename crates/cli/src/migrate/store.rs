@@ -88,6 +88,8 @@ pub(super) struct Store {
     pub(super) nodes: Vec<Node>,
     /// The node of each slot; `None` without a cluster.
     owners: Option<Vec<usize>>,
+    /// Which commands it has, of those that were asked for.
+    known: BTreeMap<&'static str, bool>,
     /// Answers that were errors which pass, moved slots and broken connections.
     pub(super) repeats: u64,
 }
@@ -104,7 +106,7 @@ impl Store {
     /// Connects to every master.
     pub(super) async fn open(seed: &Server, db: i64) -> Result<Store> {
         let (nodes, owners) = topology(seed, db).await?;
-        Ok(Store { seed: seed.clone(), db, nodes, owners, repeats: 0 })
+        Ok(Store { seed: seed.clone(), db, nodes, owners, known: BTreeMap::new(), repeats: 0 })
     }
 
     /// Looks for the masters anew.
@@ -133,6 +135,20 @@ impl Store {
         layout
     }
 
+    /// Whether the server has a command. It is asked without arguments: an error that repeats them, when they are no UTF-8,
+    /// would end the connection.
+    pub(super) async fn knows(&mut self, name: &'static str) -> Result<bool> {
+        if let Some(known) = self.known.get(name) {
+            return Ok(*known);
+        }
+        let Some(address) = self.nodes.first().map(Node::address) else { bail!("the {} has no node", self.seed.side) };
+        let words: Vec<&str> = name.split(' ').collect();
+        let reply = self.on(&address, &command(&words)).await?;
+        let is_known = !matches!(&reply, Value::ServerError(error) if reply::is_unknown_command(error));
+        self.known.insert(name, is_known);
+        Ok(is_known)
+    }
+
     /// One command to the node of that address, whatever its keys.
     pub(super) async fn on(&mut self, address: &str, command: &Cmd) -> Result<Value> {
         let mut tries = 0;
@@ -141,17 +157,16 @@ impl Store {
                 bail!("the {} {address} is no master any more", self.seed.side);
             };
             let again = match node.connection.clone().send_packed_command(command).await {
-                Ok(Value::ServerError(error)) => self.concern(&error)?,
+                Ok(Value::ServerError(error)) => match self.concern(&error)? {
+                    Some(again) => again,
+                    None => return Ok(Value::ServerError(error)),
+                },
                 Ok(value) => return Ok(value),
                 Err(error) if error.is_io_error() || error.is_connection_dropped() => {
-                    Some(Again::Lost(node.server.because(&error)))
+                    Again::Lost(node.server.because(&error))
                 }
-                Err(error) => match weight_of(&error) {
-                    Weight::Passing => Some(Again::Passing(error.to_string())),
-                    _ => return Err(node.server.because(&error)),
-                },
+                Err(error) => return Err(node.server.because(&error)),
             };
-            let Some(again) = again else { bail!("the {} {address} refuses", self.seed.side) };
             tries += 1;
             self.prepare(&again, tries).await?;
         }
@@ -262,13 +277,6 @@ impl Store {
             let _ = self.refresh().await;
         }
         Ok(())
-    }
-}
-
-fn weight_of(error: &RedisError) -> Weight {
-    match error.code() {
-        Some("LOADING" | "CLUSTERDOWN" | "TRYAGAIN" | "MASTERDOWN" | "BUSY") => Weight::Passing,
-        _ => Weight::OfTheKey,
     }
 }
 

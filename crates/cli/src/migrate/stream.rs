@@ -67,10 +67,12 @@ impl Stream {
             commands.push(add);
         }
         if self.entries.is_empty() {
-            // No other command makes a stream without entries and groups.
-            let mut add = about(&["XADD"], key);
-            add.arg("MAXLEN").arg(0).arg("0-1").arg("").arg("");
-            commands.push(add);
+            // A group makes a stream without entries, and may go again.
+            let mut create = about(&["XGROUP", "CREATE"], key);
+            create.arg("scrubjay").arg(0).arg("MKSTREAM");
+            let mut destroy = about(&["XGROUP", "DESTROY"], key);
+            destroy.arg("scrubjay");
+            commands.extend([create, destroy]);
         }
         if self.last_id != b"0-0" {
             let mut set_id = about(&["XSETID"], key);

@@ -35,7 +35,6 @@ pub(super) struct Comparison<'a> {
     pub(super) progress: &'a mut Progress,
     pub(super) to: Store,
     pub(super) db: i64,
-    pub(super) has_memory_usage: bool,
 }
 
 impl Comparison<'_> {
@@ -51,7 +50,7 @@ impl Comparison<'_> {
     async fn compare(&mut self, walker: &mut Walker<'_>, chunk: Chunk) -> Result<()> {
         let is_absolute = walker.choice.is_absolute;
         let keys: Vec<Vec<u8>> = chunk.reads.iter().map(|read| read.key.clone()).collect();
-        let others = self.others(&keys, is_absolute).await?;
+        let others = others(&mut self.to, &keys, self.options.value_bytes_max, is_absolute).await?;
         for (Read { key, what: own }, other) in chunk.reads.into_iter().zip(others) {
             self.found.compared += 1;
             match (&own, &other) {
@@ -75,23 +74,6 @@ impl Comparison<'_> {
             self.look_again(walker, &key, &own, is_absolute).await?;
         }
         Ok(())
-    }
-
-    /// What the target has under these keys. What is too large, or too much together, is not read.
-    async fn others(&mut self, keys: &[Vec<u8>], is_absolute: bool) -> Result<Vec<What>> {
-        let sizes = sizes(&mut self.to, keys, &mut self.has_memory_usage).await?;
-        let is_too_much = sizes.iter().flatten().sum::<u64>() > TOGETHER_BYTES;
-        let limit = self.options.value_bytes_max.saturating_mul(2);
-        let is_read = |size: Option<u64>| !is_too_much && size.is_none_or(|size| size <= limit);
-        let wanted = keys.iter().zip(&sizes).filter(|(_, size)| is_read(**size));
-        let groups: Vec<Group> = wanted.map(|(key, _)| dumping(key, is_absolute)).collect();
-        let mut answers = self.to.ask(&groups).await?.into_iter();
-        let other = |size: Option<u64>| match size {
-            Some(size) if size > limit => What::TooLarge(size),
-            size if is_read(size) => answers.next().map_or(What::Unread, |answer| dumped(answer, is_absolute)),
-            _ => What::Unread,
-        };
-        Ok(sizes.into_iter().map(other).collect())
     }
 
     async fn look_again(&mut self, walker: &mut Walker<'_>, key: &[u8], own: &What, is_absolute: bool) -> Result<()> {
@@ -136,6 +118,29 @@ impl Comparison<'_> {
         }
         Ok(())
     }
+}
+
+/// What a store has under these keys. What is too large, or too much together, is not read.
+pub(super) async fn others(
+    store: &mut Store,
+    keys: &[Vec<u8>],
+    value_bytes_max: u64,
+    is_absolute: bool,
+) -> Result<Vec<What>> {
+    let sizes = sizes(store, keys).await?;
+    let has_dump = store.knows("DUMP").await?;
+    let is_too_much = !has_dump || sizes.iter().flatten().sum::<u64>() > TOGETHER_BYTES;
+    let limit = value_bytes_max.saturating_mul(2);
+    let is_read = |size: Option<u64>| !is_too_much && size.is_none_or(|size| size <= limit);
+    let wanted = keys.iter().zip(&sizes).filter(|(_, size)| is_read(**size));
+    let groups: Vec<Group> = wanted.map(|(key, _)| dumping(key, is_absolute)).collect();
+    let mut answers = store.ask(&groups).await?.into_iter();
+    let other = |size: Option<u64>| match size {
+        Some(size) if size > limit => What::TooLarge(size),
+        size if is_read(size) => answers.next().map_or(What::Unread, |answer| dumped(answer, is_absolute)),
+        _ => What::Unread,
+    };
+    Ok(sizes.into_iter().map(other).collect())
 }
 
 /// Whether the source's value is another than when it was read first.
@@ -198,7 +203,7 @@ fn difference(own: &Content, other: &Content) -> String {
 }
 
 /// Whether two times are the same within a tolerance.
-fn is_near(one: Expiry, other: Expiry, tolerance_ms: u64) -> bool {
+pub(super) fn is_near(one: Expiry, other: Expiry, tolerance_ms: u64) -> bool {
     match (one, other) {
         (Expiry::Never, Expiry::Never) => true,
         (Expiry::At(one), Expiry::At(other)) | (Expiry::In(one), Expiry::In(other)) => {

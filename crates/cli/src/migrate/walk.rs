@@ -70,7 +70,6 @@ pub(super) struct Walker<'a> {
     planned: VecDeque<Planned>,
     /// Whether DUMP is of use.
     pub(super) has_dump: bool,
-    has_memory_usage: bool,
     pub(super) pages: u64,
     /// The source was started anew under way.
     pub(super) restarts: u64,
@@ -96,7 +95,6 @@ impl<'a> Walker<'a> {
             is_over: walk.is_done,
             planned: VecDeque::new(),
             has_dump: true,
-            has_memory_usage: true,
             pages: 0,
             restarts: 0,
         }
@@ -154,11 +152,8 @@ impl<'a> Walker<'a> {
         let keys = reply::array(page.next().unwrap_or_default())?.into_iter().map(reply::bytes);
         let keys: Vec<Vec<u8>> = keys.collect::<Result<_>>()?;
         let keys: Vec<Vec<u8>> = keys.into_iter().filter(|key| known.insert(key.clone())).collect();
-        let sizes = if self.choice.reads_values {
-            sizes(&mut self.store, &keys, &mut self.has_memory_usage).await?
-        } else {
-            vec![Some(0); keys.len()]
-        };
+        let sizes =
+            if self.choice.reads_values { sizes(&mut self.store, &keys).await? } else { vec![Some(0); keys.len()] };
         self.cut(keys, sizes);
         Ok(())
     }
@@ -185,17 +180,14 @@ impl<'a> Walker<'a> {
     }
 
     async fn read(&mut self, keys: Vec<(Vec<u8>, Option<What>)>) -> Result<Vec<Read>> {
+        self.has_dump = self.has_dump && self.store.knows("DUMP").await?;
         if !self.choice.reads_values || !self.has_dump {
             return Ok(keys.into_iter().map(|(key, what)| Read { key, what: what.unwrap_or(What::Unread) }).collect());
         }
         let is_absolute = self.choice.is_absolute;
         let wanted = keys.iter().filter(|(_, what)| what.is_none());
         let groups: Vec<Group> = wanted.map(|(key, _)| dumping(key, is_absolute)).collect();
-        let answers = self.store.ask(&groups).await?;
-        if answers.iter().filter_map(Answer::error).any(reply::is_unknown_command) {
-            self.has_dump = false;
-        }
-        let mut answers = answers.into_iter();
+        let mut answers = self.store.ask(&groups).await?.into_iter();
         let read = |(key, what): (Vec<u8>, Option<What>)| {
             let what =
                 what.unwrap_or_else(|| answers.next().map_or(What::Unread, |answer| dumped(answer, is_absolute)));
@@ -205,19 +197,11 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// About how many bytes each key takes; `None` is gone. `has_memory_usage` remembers whether the server can say.
-pub(super) async fn sizes(
-    store: &mut Store,
-    keys: &[Vec<u8>],
-    has_memory_usage: &mut bool,
-) -> Result<Vec<Option<u64>>> {
-    let words: &[&str] = if *has_memory_usage { &["MEMORY", "USAGE"] } else { &["STRLEN"] };
+/// About how many bytes each key takes; `None` is gone.
+pub(super) async fn sizes(store: &mut Store, keys: &[Vec<u8>]) -> Result<Vec<Option<u64>>> {
+    let words: &[&str] = if store.knows("MEMORY USAGE").await? { &["MEMORY", "USAGE"] } else { &["STRLEN"] };
     let groups: Vec<Group> = keys.iter().map(|key| Group::plain(key, vec![about(words, key)])).collect();
     let answers = store.ask(&groups).await?;
-    if *has_memory_usage && answers.iter().filter_map(Answer::error).any(reply::is_unknown_command) {
-        *has_memory_usage = false;
-        return Box::pin(sizes(store, keys, has_memory_usage)).await;
-    }
     let size = |answer: Answer| match answer.replies().map(|mut replies| replies.pop().unwrap_or_default()) {
         Ok(Value::Nil) => None,
         Ok(reply) => Some(reply::integer(reply).ok().and_then(|size| u64::try_from(size).ok()).unwrap_or(0)),
@@ -234,9 +218,6 @@ pub(super) fn dumping(key: &[u8], is_absolute: bool) -> Group {
 
 /// What [`dumping`] was answered.
 pub(super) fn dumped(answer: Answer, is_absolute: bool) -> What {
-    if answer.error().is_some_and(reply::is_unknown_command) {
-        return What::Unread;
-    }
     let read = answer.replies().and_then(|replies| {
         let mut replies = replies.into_iter();
         let dump = reply::optional_bytes(replies.next().unwrap_or_default())?;
