@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod tests;
-pub(crate) mod words;
+mod words;
 
 use crate::arguments::DiskTool;
 use anyhow::anyhow;

@@ -4,13 +4,36 @@
 //! tells a [`Watcher`] what it hears. A command is sent at once or not at all, and is answered within its limit: the tier above
 //! never waits for what is away.
 //!
+//! ```text
+//!  tend       session after session, a growing pause between them (backoff)
+//!   connect   address, greeting, tracking or pub/sub   -> live: nodes, slots of a cluster
+//!   signals   what connections say                      -> watcher
+//!  run        in flight < max?  breaker closed?  -> live -> node -> connection
+//!              answer, trouble, or no answer in time    -> breaker, retry under a budget
+//! ```
+//!
+//! **Invariants**
+//! - Nobody's commands but the watcher's are sent before it has caught up with what was missed, nor after news have stopped.
+//! - Whatever says something about the server counts for the breaker, what concerns a key does not.
+//! - All tasks end with the link: when it is closed, or when the last handle of it is dropped.
+//!
 //! It knows nothing of caches, entries and leases: keys and scripts are bytes to it.
 
 mod address;
+mod backoff;
+mod breaker;
+mod budget;
+mod connect;
 mod counters;
 mod live;
+mod pipeline;
 mod script;
+mod signals;
+mod slots;
 mod tend;
+#[cfg(test)]
+mod tests;
+mod transaction;
 mod trouble;
 mod watcher;
 
@@ -18,30 +41,35 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::remote::Remote;
 use arc_swap::{ArcSwap, ArcSwapOption};
-use counters::{Counters, one};
+use backoff::Backoff;
+use budget::Budget;
+use counters::{Counters, Seat, one};
 use live::Live;
 use redis::{Cmd, Value};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 pub(crate) use counters::LinkStats;
 pub(crate) use script::{Script, ScriptCall};
+#[allow(unused_imports, reason = "servers without scripts need it")]
+pub(crate) use transaction::Step;
 pub(crate) use trouble::Trouble;
 pub(crate) use watcher::Watcher;
 
-/// Optimistic transactions are tried so often.
-const TRANSACTION_TRIES: u32 = 16;
+/// A millisecond more for so many bytes that are sent: 16 MB a second is slow.
+const BYTES_PER_MS: usize = 16 << 10;
+/// How long one waits at most before a command is tried again.
+const RETRY_PAUSE_MAX_MS: u64 = 20;
 
-/// The server behind one configuration. Clones are the same link.
+/// The server behind one configuration. Clones are the same link; it ends when all of them are dropped.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     inner: Arc<Inner>,
-    /// Commands of a [`Watcher`] are sent while nobody else's are.
-    is_watcher: bool,
+    /// Not of the watcher, whose commands are sent while nobody else's are.
+    owner: Option<Arc<Owner>>,
 }
 
 /// What a link needs to know.
@@ -65,7 +93,7 @@ pub(crate) enum LinkState {
     Connecting { why: Option<Arc<str>> },
     /// Commands are sent.
     Serving { coherence: News },
-    /// It was reached once, and is left alone now.
+    /// It was reached once, and is left alone now. Times are the clock's.
     Away { why: Arc<str>, since_ms: u64, retry_at_ms: u64 },
     /// This side has ended it.
     Closed,
@@ -75,7 +103,7 @@ pub(crate) enum LinkState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum News {
     Tracking,
-    /// The reason, if tracking was asked for.
+    /// Why the server does not track, if that was asked for.
     PubSub(Option<Arc<str>>),
     None,
 }
@@ -83,17 +111,7 @@ pub(crate) enum News {
 /// A master of the server, for commands that are about one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Master {
-    /// `None` if there is but one.
-    address: Option<(Arc<str>, u16)>,
-}
-
-/// What a transaction does with what it has read.
-#[derive(Debug)]
-pub(crate) enum Step<T> {
-    /// Nothing more.
-    Done(T),
-    /// These commands at once, if nothing that was read has changed.
-    Commit(Vec<Cmd>, T),
+    shown: Arc<str>,
 }
 
 #[derive(Debug)]
@@ -108,18 +126,25 @@ struct Inner {
     live: ArcSwapOption<Live>,
     state: ArcSwap<LinkState>,
     counters: Counters,
-    is_closed: watch::Sender<bool>,
+    budget: Budget,
+    closing: watch::Sender<bool>,
+}
+
+/// Ends the link when nobody has it any more.
+struct Owner {
+    inner: Arc<Inner>,
+    /// The tasks have it weakly, since it may have the link.
+    _watcher: Arc<dyn Watcher>,
 }
 
 impl Link {
     /// Begins to connect. Of the server nothing is known yet when this returns.
     ///
     /// # Errors
-    /// `Invalid`: an address, or a certificate, is none.
+    /// `Invalid`: a setting is out of its limits, or an address or a certificate is none.
     pub(crate) fn start(setup: LinkSetup, watcher: Arc<dyn Watcher>) -> Result<Link, Error> {
         setup.remote.validate()?;
         let addresses = address::read(&setup.remote)?;
-        let runtime = setup.runtime.clone();
         let inner = Arc::new(Inner {
             remote: setup.remote,
             cache: setup.cache,
@@ -131,11 +156,16 @@ impl Link {
             live: ArcSwapOption::empty(),
             state: ArcSwap::from_pointee(LinkState::Connecting { why: None }),
             counters: Counters::default(),
-            is_closed: watch::Sender::new(false),
+            budget: Budget::new(),
+            closing: watch::Sender::new(false),
         });
-        let link = Link { inner, is_watcher: false };
-        runtime.spawn(tend::tend(Arc::clone(&link.inner), watcher));
-        Ok(link)
+        inner.runtime.spawn(tend::tend(Arc::clone(&inner), Arc::downgrade(&watcher)));
+        let owner = Arc::new(Owner { inner: Arc::clone(&inner), _watcher: watcher });
+        Ok(Link { inner, owner: Some(owner) })
+    }
+
+    fn of_watcher(inner: Arc<Inner>) -> Link {
+        Link { inner, owner: None }
     }
 
     /// Sends a command.
@@ -144,25 +174,20 @@ impl Link {
     /// Why there is no answer.
     pub(crate) async fn run(&self, command: Cmd) -> Result<Value, Trouble> {
         let live = self.live()?;
-        let _seat = self.inner.seat()?;
-        self.inner.in_time(live.send(&command)).await
+        self.send_one(&live, &command).await
     }
 
-    /// The same for a command that does no harm if it is done twice: it is tried again, once, where that may help.
+    /// The same for a command that does no harm if it is done twice: it is tried again, once, where that may help, and as long as
+    /// that is not too many commands in all.
     ///
     /// # Errors
     /// Why there is no answer.
     pub(crate) async fn run_idempotent(&self, command: Cmd) -> Result<Value, Trouble> {
-        self.run(command).await
-    }
-
-    /// Sends commands together. The answers are in their order.
-    pub(crate) async fn run_many(&self, commands: Vec<Cmd>) -> Vec<Result<Value, Trouble>> {
-        let mut answers = Vec::with_capacity(commands.len());
-        for command in commands {
-            answers.push(self.run(command).await);
+        let live = self.live()?;
+        match self.send_one(&live, &command).await {
+            Err(trouble) if trouble.is_retryable() => self.retry(trouble, command).await,
+            answer => answer,
         }
-        answers
     }
 
     /// Runs a script.
@@ -175,16 +200,13 @@ impl Link {
         keys: &[&[u8]],
         args: &[&[u8]],
     ) -> Result<Value, Trouble> {
-        let call = ScriptCall::new(script, keys, args);
-        match self.run(call.command.clone()).await {
-            Err(Trouble::Server(why)) if why.starts_with("NOSCRIPT") => self.run(call.with_text()).await,
+        let live = self.live()?;
+        let ScriptCall { command, .. } = ScriptCall::new(script, keys, args);
+        match self.send_one(&live, &command).await {
+            answer if pipeline::is_unknown(&answer) => self.send_one(&live, &script.with_text(&command)).await,
+            Err(trouble) if trouble.is_retryable() && script.is_idempotent => self.retry(trouble, command).await,
             answer => answer,
         }
-    }
-
-    /// Runs scripts together. The answers are in their order.
-    pub(crate) async fn script_many(&self, calls: Vec<ScriptCall>) -> Vec<Result<Value, Trouble>> {
-        self.run_many(calls.iter().map(ScriptCall::with_text).collect()).await
     }
 
     /// Whether the server runs scripts. If not there is [`transaction`](Link::transaction). Known once it is connected.
@@ -192,44 +214,29 @@ impl Link {
         self.inner.live.load().as_ref().is_none_or(|live| live.has_scripts)
     }
 
-    /// Reads, decides and writes, as one: `decide` gets the answers to `reads`, and is asked again if something in `watched` changes
-    /// before what it wants is done, 16 times at most.
-    ///
-    /// # Errors
-    /// Why it is not done.
-    pub(crate) async fn transaction<T>(
-        &self,
-        watched: &[&[u8]],
-        reads: &[Cmd],
-        mut decide: impl FnMut(Vec<Value>) -> Result<Step<T>, Trouble> + Send,
-    ) -> Result<T, Trouble> {
-        let _ = (watched, TRANSACTION_TRIES);
-        let answers = self.run_many(reads.to_vec()).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-        match decide(answers)? {
-            Step::Done(answer) => Ok(answer),
-            Step::Commit(commands, answer) => {
-                self.run_many(commands).await.into_iter().collect::<Result<Vec<_>, _>>()?;
-                Ok(answer)
-            }
-        }
-    }
-
     /// Every master, to go through what each of them has.
     ///
     /// # Errors
     /// Why that is not known.
     pub(crate) async fn masters(&self) -> Result<Vec<Master>, Trouble> {
-        self.live()?;
-        Ok(vec![Master { address: None }])
+        let live = self.live()?;
+        Ok(live.nodes.iter().map(|node| Master { shown: Arc::clone(&node.address.shown) }).collect())
     }
 
     /// Sends a command to one master.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// Why there is no answer; `Away` if it is none any more.
     pub(crate) async fn run_on(&self, master: &Master, command: Cmd) -> Result<Value, Trouble> {
-        let _ = &master.address;
-        self.run(command).await
+        let live = self.live()?;
+        let _seat = self.seat()?;
+        let Some(node) = live.nodes.iter().find(|node| node.address.shown == master.shown) else {
+            return Err(Trouble::Away("the masters of the cluster have changed".into()));
+        };
+        let mut connection = node.connection.clone();
+        let answer = async { trouble::sound(connection.send_packed_command(&command).await) };
+        let answer = self.inner.in_time(self.inner.remote.command_timeout, answer).await;
+        self.settle(&live, answer)
     }
 
     /// How things are.
@@ -242,24 +249,76 @@ impl Link {
         self.inner.counters.read()
     }
 
-    /// Ends it: every connection, and whoever waits.
+    /// Ends it: every connection, and, within their limits, all that waits for an answer.
     pub(crate) async fn close(&self) {
-        self.inner.is_closed.send_replace(true);
-        self.inner.state.store(Arc::new(LinkState::Closed));
-        self.inner.live.store(None);
+        self.inner.end();
     }
+}
 
-    /// The connection, if one may use it.
+/// # How a command is sent
+impl Link {
+    /// The session, if one may use it.
+    #[inline]
     fn live(&self) -> Result<Arc<Live>, Trouble> {
-        let state = self.inner.state.load();
-        let is_open = self.is_watcher || matches!(&**state, LinkState::Serving { .. });
-        match self.inner.live.load_full().filter(|_| is_open) {
-            Some(live) => Ok(live),
-            None => {
+        match self.inner.live.load_full() {
+            Some(live) if live.is_open() || self.owner.is_none() => Ok(live),
+            _ => {
                 one(&self.inner.counters.refused);
-                Err(Trouble::Away(state.why()))
+                Err(Trouble::Away(self.inner.state.load().why()))
             }
         }
+    }
+
+    /// The watcher's commands find a seat always: they are few.
+    #[inline]
+    fn seat(&self) -> Result<Seat<'_>, Trouble> {
+        let max = if self.owner.is_some() { self.inner.remote.in_flight_max } else { usize::MAX };
+        self.inner.counters.seat(max).ok_or(Trouble::Full)
+    }
+
+    async fn send_one(&self, live: &Live, command: &Cmd) -> Result<Value, Trouble> {
+        let _seat = self.seat()?;
+        let time = Inner::time_for(self.inner.remote.command_timeout, pipeline::len_of(command));
+        let answer = self.inner.in_time(time, live.send(command)).await;
+        self.settle(live, answer)
+    }
+
+    /// What an answer says about the server.
+    fn settle<T>(&self, live: &Live, answer: Result<T, Trouble>) -> Result<T, Trouble> {
+        match &answer {
+            Err(Trouble::Full) => {}
+            Err(trouble) if trouble.concerns_the_tier() => self.failed(live, trouble),
+            _ => live.breaker.succeeded(),
+        }
+        answer
+    }
+
+    #[cold]
+    fn failed(&self, live: &Live, trouble: &Trouble) {
+        match trouble {
+            Trouble::Lost(why) => live.signals.break_off(why),
+            // Perhaps another server is the master by now, under the same name.
+            Trouble::ReadOnly => live.signals.break_off("the server takes no writes any more"),
+            _ => {}
+        }
+        if live.breaker.failed() && live.is_open() {
+            live.set_open(false);
+            one(&self.inner.counters.opened);
+            live.signals.opened.notify_one();
+        }
+    }
+
+    /// Tries once more, a little later.
+    #[cold]
+    async fn retry(&self, trouble: Trouble, command: Cmd) -> Result<Value, Trouble> {
+        if !self.inner.budget.allows(self.inner.counters.sent()) {
+            return Err(trouble);
+        }
+        one(&self.inner.counters.retried);
+        let pause = Duration::from_millis(Backoff::default().little_ms().min(RETRY_PAUSE_MAX_MS));
+        let _ = self.inner.limit(pause, std::future::pending::<()>()).await;
+        let Ok(live) = self.live() else { return Err(trouble) };
+        self.send_one(&live, &command).await
     }
 }
 
@@ -268,34 +327,26 @@ impl LinkState {
     fn why(&self) -> Arc<str> {
         match self {
             LinkState::Connecting { why: Some(why) } | LinkState::Away { why, .. } => Arc::clone(why),
-            LinkState::Connecting { why: None } | LinkState::Serving { .. } => "the server is not connected yet".into(),
+            LinkState::Connecting { why: None } => "the server is not connected yet".into(),
+            LinkState::Serving { .. } => "the server is left alone for a while".into(),
             LinkState::Closed => "the cache is closed".into(),
         }
     }
 }
 
-/// A command on its way.
-struct Seat<'a>(&'a Inner);
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.counters.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Inner {
-    fn seat(&self) -> Result<Seat<'_>, Trouble> {
-        let taken = self.counters.in_flight.fetch_add(1, Ordering::Relaxed);
-        let seat = Seat(self);
-        if taken >= self.remote.in_flight_max {
-            one(&self.counters.shed);
-            return Err(Trouble::Full);
+    /// How long a command may take that sends so many bytes.
+    #[inline]
+    fn time_for(time: Duration, len: usize) -> Duration {
+        match u32::try_from(len / BYTES_PER_MS) {
+            Ok(0) => time,
+            Ok(more_ms) => time.saturating_add(Duration::from_millis(u64::from(more_ms))),
+            Err(_) => time,
         }
-        Ok(seat)
     }
 
-    async fn in_time<T>(&self, answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        let timed = self.limit(self.remote.command_timeout, answer);
+    async fn in_time<T>(&self, time: Duration, answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        let timed = self.limit(time, answer);
         timed.await.unwrap_or_else(|| {
             one(&self.counters.timed_out);
             Err(Trouble::TimedOut)
@@ -303,11 +354,31 @@ impl Inner {
     }
 
     /// `None` if it takes longer. Whoever polls it need not be on a runtime.
-    fn limit<T>(&self, time: Duration, work: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+    async fn limit<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
         let timed = {
             let _runtime = self.runtime.enter();
             tokio::time::timeout(time, work)
         };
-        async move { timed.await.ok() }
+        timed.await.ok()
+    }
+
+    fn end(&self) {
+        self.closing.send_replace(true);
+        self.state.store(Arc::new(LinkState::Closed));
+        if let Some(live) = self.live.swap(None) {
+            live.set_open(false);
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.inner.end();
+    }
+}
+
+impl std::fmt::Debug for Owner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Owner")
     }
 }

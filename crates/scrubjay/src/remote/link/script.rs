@@ -13,7 +13,7 @@ pub(crate) struct Script {
 }
 
 /// A script with its keys and arguments.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ScriptCall {
     pub(super) script: &'static Script,
     /// The `EVALSHA`.
@@ -33,6 +33,18 @@ impl Script {
     fn sha(&self) -> &str {
         self.sha.get_or_init(|| redis::Script::new(self.body).get_hash().to_owned())
     }
+
+    /// An `EVALSHA` of it, with the text of the script, which the server then knows.
+    pub(super) fn with_text(&self, by_hash: &Cmd) -> Cmd {
+        let mut command = Cmd::new();
+        command.arg("EVAL").arg(self.body);
+        for part in by_hash.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = part {
+                command.arg(bytes);
+            }
+        }
+        command
+    }
 }
 
 impl ScriptCall {
@@ -45,17 +57,5 @@ impl ScriptCall {
             command.arg(*part);
         }
         ScriptCall { script, command }
-    }
-
-    /// The same with the text of the script, which the server then knows.
-    pub(super) fn with_text(&self) -> Cmd {
-        let mut command = Cmd::new();
-        command.arg("EVAL").arg(self.script.body);
-        for part in self.command.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = part {
-                command.arg(bytes);
-            }
-        }
-        command
     }
 }

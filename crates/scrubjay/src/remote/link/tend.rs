@@ -1,96 +1,253 @@
-//! The task that keeps a link connected.
+//! The task that keeps a link connected: session after session, with a pause between them that grows.
+//!
+//! A session is: connect, tell the watcher, serve, and ask every second whether all is well. It ends when a connection does, when the
+//! server does not answer, when the masters of a cluster are others, or when the link is closed. While the breaker is open the session
+//! goes on, but serves the watcher alone; when its while is over the next answer in time closes it.
+//!
+//! A session runs in a task of its own, so that a panic in it (a runtime without I/O, a watcher's bug) is a reason like others.
 
-use super::live::Live;
-use super::trouble::sound;
-use super::{Inner, Link, LinkState, News, Trouble, Watcher, one};
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value, cmd};
-use std::sync::Arc;
+use super::backoff::Backoff;
+use super::breaker::FAILURES_MAX;
+use super::connect::{connect, ping, topology};
+use super::live::{AbortOnDrop, Live};
+use super::signals::Signals;
+use super::{Inner, Link, LinkState, Trouble, Watcher, one};
+use futures_util::future::try_join_all;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-/// Connects, again and again, until the link is closed.
-pub(super) async fn tend(inner: Arc<Inner>, watcher: Arc<dyn Watcher>) {
-    let link = Link { inner: Arc::clone(&inner), is_watcher: true };
-    let mut closed = inner.is_closed.subscribe();
+/// How often one asks whether all is well.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long the answer may take; longer if commands may.
+const BEAT_TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// How long a watcher may take to catch up.
+const CATCH_UP_MAX: Duration = Duration::from_secs(60);
+/// How long it may take to connect in all, in times of one connection.
+const CONNECT_FACTOR: u32 = 4;
+
+/// Connects, again and again, until the link is closed or forgotten.
+pub(super) async fn tend(inner: Arc<Inner>, watcher: Weak<dyn Watcher>) {
+    let mut closed = inner.closing.subscribe();
+    let mut log = Log::default();
+    let mut backoff = Backoff::default();
     loop {
-        let why = tokio::select! {
-            why = session(&inner, &link, &watcher) => why,
-            _ = closed.wait_for(|is_closed| *is_closed) => return,
+        let session = inner.runtime.spawn(session(Arc::clone(&inner), Weak::clone(&watcher), log, backoff));
+        let _running = AbortOnDrop(session.abort_handle());
+        let ended = tokio::select! {
+            ended = session => ended,
+            _ = closed.wait_for(|is_closed| *is_closed) => break,
+        };
+        let why;
+        (why, log, backoff) = match ended {
+            Ok(Some(Ended { why, log, backoff })) => (why, log, backoff),
+            // Nobody watches any more.
+            Ok(None) => break,
+            Err(_) => (
+                "connecting has panicked: is the runtime built with enable_all?".into(),
+                Log::default(),
+                Backoff::default(),
+            ),
         };
         inner.live.store(None);
-        let why: Arc<str> = why.to_string().into();
-        tracing::warn!(cache = &*inner.cache, why = &*why, "the remote tier is away");
-        watcher.lost(&why);
-        let now_ms = inner.clock.now_ms();
-        inner.state.store(Arc::new(LinkState::Away { why, since_ms: now_ms, retry_at_ms: now_ms + 250 }));
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        let pause_ms = if log.has_served { backoff.little_ms() } else { backoff.next_ms() };
+        inner.gone(&why, pause_ms, &mut log);
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(pause_ms)) => {}
+            _ = closed.wait_for(|is_closed| *is_closed) => break,
+        }
     }
+    inner.closed();
 }
 
-async fn session(inner: &Arc<Inner>, link: &Link, watcher: &Arc<dyn Watcher>) -> Trouble {
-    let live = match connect(inner, watcher).await {
-        Ok(live) => live,
+/// How a session ended.
+struct Ended {
+    why: Arc<str>,
+    log: Log,
+    backoff: Backoff,
+}
+
+/// What was said last, so that nothing is said twice.
+#[derive(Debug, Default)]
+struct Log {
+    why: Option<Arc<str>>,
+    /// Whether the last session came as far as to serve.
+    has_served: bool,
+}
+
+/// `None` if nobody watches any more.
+async fn session(inner: Arc<Inner>, watcher: Weak<dyn Watcher>, mut log: Log, mut backoff: Backoff) -> Option<Ended> {
+    log.has_served = false;
+    let signals = Arc::new(Signals::new());
+    let connected = inner.in_time(CONNECT_FACTOR * inner.remote.connect_timeout, connect(&inner, &signals)).await;
+    let live = match connected {
+        Ok(live) => Arc::new(live),
         Err(trouble) => {
             one(&inner.counters.connect_failed);
-            return trouble;
+            let why = match trouble {
+                Trouble::TimedOut => format!("{} does not answer", inner.addresses[0].shown).into(),
+                trouble => trouble.to_string().into(),
+            };
+            return Some(Ended { why, log, backoff });
         }
     };
     one(&inner.counters.connected);
-    let news = live.news.clone();
-    inner.live.store(Some(Arc::new(live)));
-    if let Err(trouble) = watcher.connected(link).await {
-        return trouble;
-    }
-    inner.state.store(Arc::new(LinkState::Serving { coherence: news }));
-    tracing::info!(cache = &*inner.cache, "the remote tier serves");
-    loop {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let ping = async {
-            let Some(live) = inner.live.load_full() else { return Ok(()) };
-            if let Some(tracking) = &live.tracking {
-                sound(tracking.clone().send_packed_command(&cmd("PING")).await)?;
-            }
-            watcher.heartbeat(link).await
+    inner.live.store(Some(Arc::clone(&live)));
+    let watcher = watcher.upgrade()?;
+    let link = Link::of_watcher(Arc::clone(&inner));
+    let since_ms = inner.clock.now_ms();
+    let why = {
+        let mut running = Session {
+            inner: &inner,
+            link: &link,
+            live: &live,
+            watcher: &*watcher,
+            backoff: &mut backoff,
+            log: &mut log,
         };
-        if let Err(trouble) = inner.in_time(ping).await {
+        let mut serving = pin!(running.serve());
+        tokio::select! {
+            why = &mut serving => why.to_string().into(),
+            why = signals.broken() => why,
+            never = signals.pass_on_all(&*watcher) => match never {},
+        }
+    };
+    // What was still heard counts, as long as what is above may serve.
+    signals.pass_on(&*watcher);
+    live.set_open(false);
+    watcher.lost(&why);
+    backoff.served(inner.clock.now_ms().saturating_sub(since_ms));
+    Some(Ended { why, log, backoff })
+}
+
+struct Session<'a> {
+    inner: &'a Arc<Inner>,
+    link: &'a Link,
+    live: &'a Live,
+    watcher: &'a dyn Watcher,
+    backoff: &'a mut Backoff,
+    log: &'a mut Log,
+}
+
+impl Session<'_> {
+    /// Serves until something is wrong, which is returned.
+    async fn serve(&mut self) -> Trouble {
+        if let Err(trouble) = self.catch_up().await {
             return trouble;
         }
-    }
-}
-
-async fn connect(inner: &Arc<Inner>, watcher: &Arc<dyn Watcher>) -> Result<Live, Trouble> {
-    let address = &inner.addresses[0];
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(inner.remote.connect_timeout))
-        .set_response_timeout(None);
-    let mut connection = address.client.get_multiplexed_async_connection_with_config(&config).await?;
-    let mut has_scripts = cmd("EVAL");
-    has_scripts.arg("return 1").arg(0);
-    let has_scripts = sound(connection.send_packed_command(&has_scripts).await).is_ok();
-    let told = Arc::clone(watcher);
-    let config = config.set_push_sender(move |push: PushInfo| {
-        if push.kind == PushKind::Invalidate {
-            tell(&*told, push.data);
-        }
-        Ok::<(), ()>(())
-    });
-    let mut tracking = address.client.get_multiplexed_async_connection_with_config(&config).await?;
-    let mut command = cmd("CLIENT");
-    command.arg("TRACKING").arg("ON").arg("BCAST");
-    for prefix in &inner.prefixes {
-        command.arg("PREFIX").arg(prefix);
-    }
-    sound(tracking.send_packed_command(&command).await)?;
-    Ok(Live { connection, tracking: Some(tracking), has_scripts, news: News::Tracking })
-}
-
-fn tell(watcher: &dyn Watcher, data: Vec<Value>) {
-    for part in data {
-        match part {
-            Value::Array(keys) => {
-                let bytes = |key| if let Value::BulkString(bytes) = key { Some(bytes) } else { None };
-                watcher.changed(keys.into_iter().filter_map(bytes).collect());
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(BEAT) => {}
+                () = self.live.signals.opened.notified() => {
+                    if let Err(trouble) = self.leave_alone().await {
+                        return trouble;
+                    }
+                }
             }
-            _ => watcher.flushed(),
+            if let Err(trouble) = self.beat().await {
+                return trouble;
+            }
+        }
+    }
+
+    /// The watcher catches up; then the link serves.
+    async fn catch_up(&mut self) -> Result<(), Trouble> {
+        self.inner.in_time(CATCH_UP_MAX, self.watcher.connected(self.link)).await?;
+        self.live.set_open(true);
+        self.log.has_served = true;
+        self.inner.serves(self.live, self.log);
+        Ok(())
+    }
+
+    /// The breaker is open: commands are not sent for a while. News go on, and so do the questions whether all is well.
+    async fn leave_alone(&mut self) -> Result<(), Trouble> {
+        let why: Arc<str> = format!("{FAILURES_MAX} commands in a row failed").into();
+        loop {
+            let pause_ms = self.backoff.next_ms();
+            self.inner.gone(&why, pause_ms, self.log);
+            let mut left = Duration::from_millis(pause_ms);
+            while !left.is_zero() {
+                let step = left.min(BEAT);
+                tokio::time::sleep(step).await;
+                left = left.saturating_sub(step);
+                self.beat().await?;
+            }
+            // Whether it was answered in the time that callers have is another question.
+            let probe = self.inner.in_time(self.inner.remote.command_timeout, ping(&self.live.nodes[0]));
+            if probe.await.is_ok() {
+                return self.catch_up().await;
+            }
+        }
+    }
+
+    /// Asks whether all is well.
+    async fn beat(&self) -> Result<(), Trouble> {
+        let time = self.inner.remote.command_timeout.max(BEAT_TIMEOUT_MIN);
+        let all = async {
+            try_join_all(self.live.nodes.iter().map(ping)).await?;
+            self.check_topology().await?;
+            self.watcher.heartbeat(self.link).await
+        };
+        self.inner.in_time(time, all).await
+    }
+
+    /// Whether the masters of the cluster are those that one is connected to.
+    async fn check_topology(&self) -> Result<(), Trouble> {
+        let Some(slots) = &self.live.slots else { return Ok(()) };
+        let nodes = &self.live.nodes;
+        // Another one each time: one that is cut off would not know.
+        let turn = usize::try_from(self.inner.clock.now_ms() / 1_000).unwrap_or(0) % nodes.len();
+        let seen = topology(self.inner, &nodes[turn].connection).await?;
+        let seed = &nodes[turn].address;
+        let is_known = seen.masters.len() == nodes.len()
+            && seen.masters.iter().all(|(host, port)| nodes.iter().any(|node| node.address.is(seed, host, *port)));
+        if !is_known {
+            return Err(Trouble::Away("the masters of the cluster have changed".into()));
+        }
+        slots.update(&seen);
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Commands are not sent any more, or not yet.
+    fn gone(&self, why: &Arc<str>, pause_ms: u64, log: &mut Log) {
+        let now_ms = self.clock.now_ms();
+        let retry_at_ms = now_ms + pause_ms;
+        let state = match &**self.state.load() {
+            LinkState::Connecting { .. } => LinkState::Connecting { why: Some(Arc::clone(why)) },
+            LinkState::Serving { .. } => LinkState::Away { why: Arc::clone(why), since_ms: now_ms, retry_at_ms },
+            LinkState::Away { since_ms, .. } => {
+                LinkState::Away { why: Arc::clone(why), since_ms: *since_ms, retry_at_ms }
+            }
+            LinkState::Closed => return,
+        };
+        self.set_state(state);
+        if log.why.as_ref() != Some(why) {
+            tracing::warn!(cache = &*self.cache, why = &**why, "the remote tier is away");
+            log.why = Some(Arc::clone(why));
+        }
+    }
+
+    fn serves(&self, live: &Live, log: &mut Log) {
+        log.why = None;
+        self.set_state(LinkState::Serving { coherence: live.news.clone() });
+        tracing::info!(cache = &*self.cache, masters = live.nodes.len(), news = ?live.news, "the remote tier serves");
+    }
+
+    /// Closed is the end.
+    fn set_state(&self, state: LinkState) {
+        let state = Arc::new(state);
+        self.state.rcu(|now| match &**now {
+            LinkState::Closed => Arc::clone(now),
+            _ => Arc::clone(&state),
+        });
+    }
+
+    fn closed(&self) {
+        self.state.store(Arc::new(LinkState::Closed));
+        if let Some(live) = self.live.swap(None) {
+            live.set_open(false);
         }
     }
 }
