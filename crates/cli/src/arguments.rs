@@ -1,6 +1,7 @@
 //! The command line: which tool is asked for, and with what. The settings of `serve` belong to the server; here they are
 //! words that are handed on, and rows that make up the help.
 
+use crate::migrate::{Migrate, Passwords, Secret, redacted};
 use anyhow::{Context, anyhow};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -17,6 +18,8 @@ pub(crate) enum Order {
     Serve(Sources),
     /// Look at a disk store.
     Disk(DiskTool),
+    /// Copy a live store.
+    Migrate(Box<Migrate>),
 }
 
 /// A Redis-compatible, multi-threaded data store.
@@ -37,6 +40,8 @@ enum Tool {
         #[command(subcommand)]
         tool: DiskTool,
     },
+    #[command(after_help = crate::migrate::HELP, arg_required_else_help = true)]
+    Migrate(Box<Migrate>),
 }
 
 /// What is to be done with a disk store.
@@ -115,6 +120,10 @@ pub(crate) fn read(
         }
         Tool::Serve(Serve { words }) => Ok(Order::Serve(sources(words, environment)?)),
         Tool::Disk { tool } => Ok(Order::Disk(tool)),
+        Tool::Migrate(mut options) => {
+            options.passwords = passwords(environment);
+            Ok(Order::Migrate(options))
+        }
     }
 }
 
@@ -129,9 +138,23 @@ fn print_or_fail(error: &clap::Error) -> anyhow::Result<Order> {
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let said = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
             let line = said.collect::<Vec<_>>().join("; ");
-            Err(anyhow!("{}; see --help", line.trim_start_matches("error: ")))
+            Err(anyhow!("{}; see --help", redacted(line.trim_start_matches("error: "))))
         }
     }
+}
+
+/// The passwords of `migrate`, where nobody else sees them.
+fn passwords(environment: impl Iterator<Item = (OsString, OsString)>) -> Passwords {
+    let mut passwords = Passwords::default();
+    for (name, value) in environment {
+        let place = match name.to_str() {
+            Some("SCRUBJAY_FROM_PASSWORD") => &mut passwords.from,
+            Some("SCRUBJAY_TO_PASSWORD") => &mut passwords.to,
+            _ => continue,
+        };
+        *place = value.into_string().ok().map(Secret::from);
+    }
+    passwords
 }
 
 fn sources(words: Vec<String>, environment: impl Iterator<Item = (OsString, OsString)>) -> anyhow::Result<Sources> {

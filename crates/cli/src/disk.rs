@@ -3,7 +3,7 @@
 
 #[cfg(test)]
 mod tests;
-mod words;
+pub(crate) mod words;
 
 use crate::arguments::DiskTool;
 use anyhow::anyhow;

@@ -21,9 +21,12 @@ use crate::error::Error;
 use crate::flight::{Answer, Leases};
 use crate::health::HealthBook;
 use crate::memory::{Epochs, Tier};
+use crate::object::ObjectTier;
+use crate::remote::RemoteTier;
 use crate::stats::Counters;
 use crate::stored::Stored;
 use crate::tags::Stamps;
+use coherence::Underway;
 use settings::Settings;
 use std::fmt;
 use std::sync::Arc;
@@ -34,13 +37,17 @@ use write::{Listener, Partitions, Weigher};
 
 mod beneath;
 mod builder;
+mod coherence;
 mod demote;
+mod far;
 mod keys;
 mod load;
 mod load_many;
 mod maintain;
 mod many;
 mod on_disk;
+mod on_object;
+mod on_remote;
 mod read;
 mod refresh;
 mod settings;
@@ -50,6 +57,7 @@ mod times;
 mod warm;
 mod write;
 mod write_down;
+mod write_far;
 
 pub use builder::CacheBuilder;
 pub use keys::Keys;
@@ -107,6 +115,8 @@ pub(crate) struct Shared<K, V> {
     pub(crate) memory: Tier<K, Stored<V>>,
     pub(crate) compressed: Option<Compressing<V>>,
     pub(crate) disk: Option<OnDisk<V>>,
+    pub(crate) remote: Option<OnRemote<V>>,
+    pub(crate) object: Option<OnObject<V>>,
     pub(crate) leases: Leases<K, Answer<V>>,
     pub(crate) epochs: Arc<Epochs>,
     pub(crate) stamps: Stamps,
@@ -124,6 +134,8 @@ pub(crate) struct Shared<K, V> {
     moves_held: AtomicUsize,
     /// How many look through the folder. While it is not zero, nothing goes up from there.
     rises_held: AtomicUsize,
+    /// The own changes that are on their way to tiers which others share, if there is such a tier.
+    underway: Option<Underway>,
 }
 
 /// The compressed tier, and how values become its bytes.
@@ -135,6 +147,18 @@ pub(crate) struct Compressing<V> {
 /// The disk tier, and how values become its bytes.
 pub(crate) struct OnDisk<V> {
     pub(crate) tier: Arc<DiskTier>,
+    pub(crate) codec: Box<dyn Codec<V>>,
+}
+
+/// The remote tier, and how values become its bytes.
+pub(crate) struct OnRemote<V> {
+    pub(crate) tier: Arc<RemoteTier>,
+    pub(crate) codec: Box<dyn Codec<V>>,
+}
+
+/// The object tier, and how values become its bytes.
+pub(crate) struct OnObject<V> {
+    pub(crate) tier: Arc<ObjectTier>,
     pub(crate) codec: Box<dyn Codec<V>>,
 }
 

@@ -16,7 +16,7 @@ pub use builder::MemoryCacheBuilder;
 
 use crate::error::Error;
 use crate::memory::{Budget, Departed, Reason, Tier};
-use crate::stats::{Counters, Frequent, Level, Rare, Stats, Unit};
+use crate::stats::{Counters, Frequent, Level, Lower, Rare, Stats, Unit};
 use admission::Admission;
 use flight::Stripes;
 use std::borrow::Borrow;
@@ -220,7 +220,7 @@ where
             Budget::Bytes(_) => Unit::Bytes,
             Budget::Entries(_) => Unit::Entries,
         };
-        self.shared.counters.read(Level::of(&self.shared.tier, unit), None, None)
+        self.shared.counters.read(Level::of(&self.shared.tier, unit), Lower::default())
     }
 }
 

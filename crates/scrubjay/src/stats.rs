@@ -21,7 +21,7 @@ pub use disk::DiskStats;
 pub use load_times::LoadTime;
 use load_times::LoadTimes;
 pub use read::{Departures, Drops, Stats, TierStats, Unit};
-pub(crate) use read::{Level, real};
+pub(crate) use read::{Level, Lower, real};
 
 /// Events of one slot: as many as two cache lines hold.
 const FREQUENT_COUNT: usize = 16;
@@ -35,6 +35,8 @@ pub(crate) enum Place {
     Memory,
     Compressed,
     Disk,
+    Remote,
+    Object,
 }
 
 /// What may happen so often that it is counted per thread.
@@ -56,6 +58,10 @@ pub(crate) enum Frequent {
     DiskHit,
     DiskMiss,
     DiskStaleHit,
+    /// The lookup went to the remote tier, and was answered there.
+    RemoteHit,
+    RemoteMiss,
+    RemoteStaleHit,
     /// A hit (counted there too) on a remembered absence.
     NegativeHit,
 }
@@ -79,6 +85,10 @@ pub(crate) enum Rare {
     FailSafeHit,
     /// An error was returned again without a load, within the back-off.
     BackedOff,
+    /// The lookup went to the object tier, and was answered there.
+    ObjectHit,
+    ObjectMiss,
+    ObjectStaleHit,
     /// A call was refused, since too many wait for the same load.
     WaiterRefused,
     /// The departure listener panicked.
@@ -86,6 +96,17 @@ pub(crate) enum Rare {
     LoadOk,
     LoadError,
     LoadNanoseconds,
+}
+
+/// What a lookup in a tier came to for its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// A fresh entry.
+    Hit,
+    /// One past its time that serves.
+    StaleHit,
+    /// Nothing that may be returned.
+    Miss,
 }
 
 const RARE_COUNT: usize = Rare::LoadNanoseconds as usize + 1;
@@ -173,6 +194,29 @@ impl Counters {
         }
     }
 
+    /// One more lookup in a tier.
+    #[inline]
+    pub(crate) fn lookup(&self, place: Place, came: Came) {
+        let of = |hit, stale_hit, miss| match came {
+            Came::Hit => hit,
+            Came::StaleHit => stale_hit,
+            Came::Miss => miss,
+        };
+        self.count(match place {
+            Place::Memory => of(Frequent::MemoryHit, Frequent::MemoryStaleHit, Frequent::MemoryMiss),
+            Place::Compressed => of(Frequent::CompressedHit, Frequent::CompressedStaleHit, Frequent::CompressedMiss),
+            Place::Disk => of(Frequent::DiskHit, Frequent::DiskStaleHit, Frequent::DiskMiss),
+            Place::Remote => of(Frequent::RemoteHit, Frequent::RemoteStaleHit, Frequent::RemoteMiss),
+            Place::Object => {
+                return self.count_rare(match came {
+                    Came::Hit => Rare::ObjectHit,
+                    Came::StaleHit => Rare::ObjectStaleHit,
+                    Came::Miss => Rare::ObjectMiss,
+                });
+            }
+        });
+    }
+
     /// One more of what is rare.
     pub(crate) fn count_rare(&self, event: Rare) {
         self.rare[event as usize].fetch_add(1, Ordering::Relaxed);
@@ -184,6 +228,8 @@ impl Counters {
             Place::Memory => &self.memory_dropped,
             Place::Compressed => &self.compressed_dropped,
             Place::Disk => &self.disk_dropped,
+            // What does not reach them, those tiers count themselves.
+            Place::Remote | Place::Object => return,
         };
         counters[why as usize].fetch_add(1, Ordering::Relaxed);
     }

@@ -15,6 +15,10 @@
 //! floors, and has a [`Journal`] told of each raise before anybody can be born with the new number: an entry that is found
 //! after a restart never has a number of which the stamps know nothing.
 //!
+//! A cache with a tier that other processes share hears of their invalidations too, and not by name: by the place of the
+//! [floor](Stamps::invalidate_place). The registry knows then which tags fall into which place, so that such a message costs the same
+//! however many tags there are.
+//!
 //! **Invariant:** for a name there is at most one [`Tag`] that anybody holds, the one in the registry.
 
 use crate::error::Error;
@@ -104,6 +108,8 @@ struct Registry {
     /// None before the first sweep.
     floors: Vec<u64>,
     sweep_at: usize,
+    /// The names that fall into a place, where places are invalidated.
+    by_place: Option<HashMap<u16, Vec<Arc<str>>, ahash::RandomState>>,
 }
 
 impl Stamps {
@@ -117,9 +123,19 @@ impl Stamps {
     }
 
     fn with(journal: Option<Mutex<Journal>>) -> Stamps {
-        let registry = Registry { tags: HashMap::default(), floors: Vec::new(), sweep_at: SWEEP_MIN };
+        let registry = Registry { tags: HashMap::default(), floors: Vec::new(), sweep_at: SWEEP_MIN, by_place: None };
         let (sequence, cleared_at) = (AtomicU64::new(0), CachePadded::default());
         Stamps { sequence, journal, cleared_at, registry: Mutex::new(registry) }
+    }
+
+    /// From now on [`invalidate_place`](Stamps::invalidate_place) may be called.
+    pub(crate) fn share(&self) {
+        let mut registry = self.registry.lock();
+        let mut by_place: HashMap<u16, Vec<Arc<str>>, ahash::RandomState> = HashMap::default();
+        for name in registry.tags.keys() {
+            by_place.entry(place(name)).or_default().push(Arc::clone(name));
+        }
+        registry.by_place = Some(by_place);
     }
 
     /// Takes over what was stamped before. What is stamped here already stays.
@@ -175,6 +191,12 @@ impl Stamps {
         Ok(())
     }
 
+    /// The same for every tag whose floor lies at that place: another process has invalidated one of them.
+    pub(crate) fn invalidate_place(&self, place: u16) {
+        let now = self.raise(Mark::Floor(place));
+        self.registry.lock().raise_place(place, now);
+    }
+
     /// The tags of these names; `None` for no names.
     ///
     /// # Errors
@@ -225,8 +247,23 @@ impl Registry {
         let name: Arc<str> = Arc::from(name);
         let floor = self.floor(&name);
         let tag = Arc::new(Tag { name: Arc::clone(&name), invalidated: AtomicU64::new(floor) });
+        if let Some(by_place) = &mut self.by_place {
+            by_place.entry(place(&name)).or_default().push(Arc::clone(&name));
+        }
         self.tags.insert(name, Arc::clone(&tag));
         tag
+    }
+
+    /// The floor first: who attaches a tag that is not there meanwhile waits for the registry.
+    fn raise_place(&mut self, place: u16, stamp: u64) {
+        self.floors.resize(usize::from(FLOORS), 0);
+        if let Some(floor) = self.floors.get_mut(usize::from(place)) {
+            *floor = (*floor).max(stamp);
+        }
+        let names = self.by_place.as_ref().and_then(|by_place| by_place.get(&place));
+        for tag in names.into_iter().flatten().filter_map(|name| self.tags.get(name)) {
+            tag.invalidated.fetch_max(stamp, Ordering::AcqRel);
+        }
     }
 
     fn invalidated(&self, name: &str) -> u64 {
@@ -265,13 +302,19 @@ impl Registry {
             }
             is_held
         });
+        if let Some(by_place) = &mut self.by_place {
+            by_place.retain(|_, names| {
+                names.retain(|name| self.tags.contains_key(name));
+                !names.is_empty()
+            });
+        }
         self.sweep_at = (2 * self.tags.len()).max(SWEEP_MIN);
         self.tags.shrink_to(self.sweep_at);
     }
 }
 
 /// Where the floor of a name lies: the same in every process, since it is written down.
-fn place(name: &str) -> u16 {
+pub(crate) fn place(name: &str) -> u16 {
     u16::try_from(crc32fast::hash(name.as_bytes()) % u32::from(FLOORS)).unwrap_or(0)
 }
 

@@ -1,7 +1,7 @@
 //! Numbers and tables for the eye.
 
 /// A number with commas.
-pub(super) fn count<N: ToString>(number: N) -> String {
+pub(crate) fn count<N: ToString>(number: N) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -14,7 +14,7 @@ pub(super) fn count<N: ToString>(number: N) -> String {
 }
 
 /// A length in the unit that suits it, with one decimal.
-pub(super) fn bytes(len: u64) -> String {
+pub(crate) fn bytes(len: u64) -> String {
     let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
     match units.iter().rev().find(|(_, shift)| len >> shift > 0) {
         None => format!("{len} B"),
@@ -27,7 +27,7 @@ pub(super) fn bytes(len: u64) -> String {
 
 /// Rows in columns, the first of which stands to the left and all others to the right; a last one without a heading or of
 /// marks stands to the left as well.
-pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let is_text = |column: usize| rows.iter().all(|row| !row[column].starts_with(|c: char| c.is_ascii_digit()));
     let widths: Vec<(usize, bool)> = (0..N).map(|column| (width(column), column == 0 || is_text(column))).collect();

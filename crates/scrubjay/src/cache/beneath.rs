@@ -12,7 +12,7 @@ use crate::error::BoxError;
 use crate::kept::Kept;
 use crate::key::Key;
 use crate::memory::NewEntry;
-use crate::stats::{Frequent, Place};
+use crate::stats::{Came, Frequent, Place};
 use crate::stored::Stored;
 use crate::tags::TagSet;
 use std::borrow::Borrow;
@@ -23,18 +23,22 @@ use std::sync::atomic::Ordering;
 pub(super) struct Raised<V> {
     pub(super) value: Option<V>,
     pub(super) times: Times,
-    cost: u8,
-    weight: u32,
-    born: u64,
-    tags: Option<Box<TagSet>>,
+    pub(super) cost: u8,
+    /// In the memory of the process that wrote it; 0 if that is not known.
+    pub(super) weight: u32,
+    pub(super) born: u64,
+    pub(super) tags: Option<Box<TagSet>>,
 }
 
 /// A key on its way down, and what was true when it set out.
+#[derive(Clone)]
 pub(super) struct Descent<K> {
     pub(super) key: K,
     pub(super) key_bytes: Vec<u8>,
     /// Of its stripe, before anything was asked: whoever changes the key from then on raises it.
     pub(super) epoch: u64,
+    /// The cache's sequence then.
+    pub(super) born: u64,
 }
 
 impl<V> Raised<V> {
@@ -51,8 +55,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         Q: ToOwned<Owned = K> + ?Sized,
     {
         let epoch = self.epochs.get(self.epochs.stripe(hash));
-        let key = key.to_owned();
-        Descent { key_bytes: bytes_of(&key), key, epoch }
+        let (key, born) = (key.to_owned(), self.stamps.born());
+        Descent { key_bytes: bytes_of(&key), key, epoch, born }
     }
 
     /// Looks in the compressed tier, and counts what that came to for the caller. Who set out from the top has no loader, or
@@ -82,7 +86,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// What lies in a tier below past its time, if anything of use, and in which. Not counted.
     pub(super) async fn stale_below(&self, key: &K) -> Option<(Stale<V>, Place)> {
         let key_bytes = bytes_of(key);
-        let mut raised = None;
+        let mut raised: Option<Raised<V>> = None;
         if let Some(compressed) = &self.compressed {
             raised = self.read_compressed(compressed, self.memory.hash(key), &key_bytes, false);
         }
@@ -91,7 +95,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             && disk.tier.holds(&key_bytes)
         {
             place = Place::Disk;
-            raised = Box::pin(self.read_on_disk(disk, key_bytes)).await;
+            raised = Box::pin(self.read_on_disk(disk, key_bytes.clone())).await;
+        }
+        if self.has_far() && raised.is_none() {
+            let far = Box::pin(self.read_far(self.memory.hash(key), &key_bytes)).await?;
+            place = far.0;
+            raised = Some(far.1);
         }
         let raised = raised.filter(|raised| self.clock.is_past(raised.times.fresh_until_ms))?;
         match self.judge_due(raised.value, raised.times.fresh_until_ms) {
@@ -109,10 +118,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     {
         let found = self.peek_in_memory(hash, key);
         if let Found::Fresh(_) | Found::RefreshDue(_) = found {
-            self.count_below(Place::Compressed, &found);
+            self.count_below(Place::Compressed, is_value(&found));
             return found;
         }
-        self.counters.count(Frequent::CompressedMiss);
+        self.counters.lookup(Place::Compressed, Came::Miss);
         Found::Miss
     }
 
@@ -126,32 +135,25 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             if serves {
                 self.count_stale_below(place)
             } else {
-                self.counters.count(miss_of(place))
+                self.counters.lookup(place, Came::Miss)
             }
             return (found, false);
         }
         let is_due = self.clock.is_past(self.due_ms(&raised.times, value.is_some()));
         let found = if is_due { Found::RefreshDue(value) } else { Found::Fresh(value) };
-        self.count_below(place, &found);
+        self.count_below(place, is_value(&found));
         (found, true)
     }
 
     /// A stale value of that tier serves its caller.
     pub(super) fn count_stale_below(&self, place: Place) {
-        self.counters.count(match place {
-            Place::Memory => Frequent::MemoryStaleHit,
-            Place::Compressed => Frequent::CompressedStaleHit,
-            Place::Disk => Frequent::DiskStaleHit,
-        });
+        self.counters.lookup(place, Came::StaleHit);
     }
 
-    fn count_below(&self, place: Place, found: &Found<V>) {
-        self.counters.count(match place {
-            Place::Memory => Frequent::MemoryHit,
-            Place::Compressed => Frequent::CompressedHit,
-            Place::Disk => Frequent::DiskHit,
-        });
-        if let Found::Fresh(None) | Found::RefreshDue(None) = found {
+    /// A fresh entry of that tier serves its caller.
+    pub(super) fn count_below(&self, place: Place, is_value: bool) {
+        self.counters.lookup(place, Came::Hit);
+        if !is_value {
             self.counters.count(Frequent::NegativeHit);
         }
     }
@@ -195,17 +197,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         descent: Descent<K>,
         raised: Raised<V>,
     ) -> bool {
-        let Descent { key, key_bytes, epoch } = descent;
+        let Descent { key, key_bytes, epoch, born: _ } = descent;
         let Ok((partition, quota)) = self.partition(&key) else { return false };
         if u64::from(raised.weight) > self.weight_max(quota) {
             return false;
         }
-        let due_ms = self.due_ms(&raised.times, raised.value.is_some());
-        let Raised { value, times, cost, weight, born, tags } = raised;
-        let (fresh_until_ms, deadline_ms) = (times.fresh_until_ms, times.ordered().stale_until_ms);
-        let value = Stored { value, fresh_until_ms, due_ms, born, tags };
-        let entry = NewEntry { key, value, weight, deadline_ms, cost, partition };
-        let entering = Entering { entry, beneath: Beneath::Same };
+        let born = raised.born;
+        let entering = Entering::above(self.entry_of(key, raised, partition), Beneath::Same);
         let is_held = if from.is_some() { &self.moves_held } else { &self.rises_held };
         let left = {
             let mut stripe = self.leases.lock(hash);
@@ -222,13 +220,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         self.let_go(left);
         true
     }
+
+    /// What was found below as memory keeps it.
+    pub(super) fn entry_of(&self, key: K, raised: Raised<V>, partition: u16) -> NewEntry<K, Stored<V>> {
+        let due_ms = self.due_ms(&raised.times, raised.value.is_some());
+        let Raised { value, times, cost, weight, born, tags } = raised;
+        let (fresh_until_ms, deadline_ms) = (times.fresh_until_ms, times.ordered().stale_until_ms);
+        let value = Stored { value, fresh_until_ms, due_ms, born, tags };
+        NewEntry { key, value, weight, deadline_ms, cost, partition }
+    }
 }
 
-/// A lookup that found nothing there which it may return.
-pub(super) fn miss_of(place: Place) -> Frequent {
-    match place {
-        Place::Memory => Frequent::MemoryMiss,
-        Place::Compressed => Frequent::CompressedMiss,
-        Place::Disk => Frequent::DiskMiss,
-    }
+fn is_value<V>(found: &Found<V>) -> bool {
+    !matches!(found, Found::Fresh(None) | Found::RefreshDue(None))
 }

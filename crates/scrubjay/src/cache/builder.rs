@@ -1,32 +1,37 @@
 //! What a [`Cache`] is made of, validated once.
 
-use super::settings::Settings;
+mod tiers;
+mod times;
+
+use super::coherence::{Hearing, Underway};
 use super::tasks::Tasks;
 use super::times::Jitter;
 use super::warm::Warming;
 use super::write::{Listener, Partitions, Weigher};
-use super::{Cache, Compressing, OnDisk, Shared};
+use super::{Cache, Shared};
 use crate::clock::Clock;
 use crate::codec::{Codec, Postcard};
-use crate::compressed::{Compressed, CompressedTier, TierSetup};
-use crate::disk::{self, Disk, DiskTier, Opened};
-use crate::entry::{Anchor, NAMESPACE_LEN_MAX};
-use crate::error::{Error, ErrorKind};
+use crate::compressed::Compressed;
+use crate::disk::Disk;
+use crate::entry::NAMESPACE_LEN_MAX;
+use crate::error::Error;
 use crate::flight::Leases;
 use crate::health::HealthBook;
-use crate::kept::Keeping;
 use crate::key::Key;
-use crate::limits::{Partitioner, milliseconds};
+use crate::limits::Partitioner;
 use crate::memory::{Budget, Epochs, Memory, Reason, Tier, TierOptions};
+use crate::object::Object;
 use crate::options::FailSafe;
+use crate::remote::Remote;
 use crate::stats::Counters;
-use crate::tags::Stamps;
 use serde::{Serialize, de::DeserializeOwned};
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
+use tiers::{Of, check_codecs, stamps_of};
+use times::Times;
 use tokio::runtime::Handle;
 
 /// Stripes of keys per core.
@@ -62,27 +67,14 @@ pub struct CacheBuilder<K, V> {
     memory: Option<(Memory, Weigher<K, V>)>,
     compressed: Option<(Compressed, Box<dyn Codec<V>>)>,
     disk: Option<(Disk, Box<dyn Codec<V>>)>,
+    remote: Option<(Remote, Box<dyn Codec<V>>)>,
+    object: Option<(Object, Box<dyn Codec<V>>)>,
     schema_version: u32,
     partitioner: Option<Partitioner<K>>,
     listener: Option<Listener<K, V>>,
     clock: Clock,
     runtime: Option<Handle>,
     times: Times,
-}
-
-/// The times as they were given.
-#[derive(Debug, Default)]
-struct Times {
-    time_to_live: Option<Duration>,
-    negative_ttl: Option<Duration>,
-    stale_while_revalidate: Option<Duration>,
-    refresh_ahead: Option<f64>,
-    ttl_jitter: Option<f64>,
-    fail_safe: Option<FailSafe>,
-    error_backoff: Option<Duration>,
-    soft_timeout: Option<Duration>,
-    hard_timeout: Option<Duration>,
-    is_cost_measured: bool,
 }
 
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
@@ -93,6 +85,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             memory: None,
             compressed: None,
             disk: None,
+            remote: None,
+            object: None,
             schema_version: 0,
             partitioner: None,
             listener: None,
@@ -173,6 +167,69 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// The same with a codec of choice; the compressed tier, if there is one, must have the same.
     pub fn disk_with(mut self, disk: Disk, codec: impl Codec<V>) -> CacheBuilder<K, V> {
         self.disk = Some((disk, Box::new(codec)));
+        self
+    }
+
+    /// A tier that processes share: a Redis-compatible server. What one of them loads, writes or removes concerns all of them; values are
+    /// encoded by [`Postcard`]. Caches share entries that have the same name, the same schema version and the same codec, under the
+    /// same [prefix](Remote::prefix).
+    ///
+    /// ```no_run
+    /// # use scrubjay::{Cache, Memory, Remote};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let pages: Cache<String, String> = Cache::builder("pages")
+    ///     .memory(Memory::bytes(64 << 20))
+    ///     .remote(Remote::url("redis://localhost:6379"))
+    ///     .build()
+    ///     .await?;
+    /// pages.insert("/about".into(), "<h1>about</h1>".into()).await?;
+    /// // Every process that had the old page in memory has let it go by now.
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn remote(self, remote: Remote) -> CacheBuilder<K, V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        self.remote_with(remote, Postcard)
+    }
+
+    /// The same with a codec of choice: [`Json`](crate::Json) for processes in other languages, [`Raw`](crate::Raw) or
+    /// [`Floats`](crate::Floats) for what has a form of its own. The other tiers may have another.
+    pub fn remote_with(mut self, remote: Remote, codec: impl Codec<V>) -> CacheBuilder<K, V> {
+        self.remote = Some((remote, Box::new(codec)));
+        self
+    }
+
+    /// The last tier: an object store, or a folder that stands for one. What is loaded or inserted goes there too, behind; it is cheap,
+    /// slow, and there again after everything else is gone. Values are encoded by [`Postcard`].
+    ///
+    /// ```
+    /// # use scrubjay::{Cache, Memory, Object};
+    /// # let folder = tempfile::tempdir()?;
+    /// # let url = format!("file://{}", folder.path().display());
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+    /// let pages: Cache<String, String> = Cache::builder("pages")
+    ///     .memory(Memory::bytes(64 << 20))
+    ///     .object(Object::url(url))
+    ///     .build()
+    ///     .await?;
+    /// # pages.close().await;
+    /// # Ok::<(), scrubjay::Error>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn object(self, object: Object) -> CacheBuilder<K, V>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        self.object_with(object, Postcard)
+    }
+
+    /// The same with a codec of choice. The other tiers may have another.
+    pub fn object_with(mut self, object: Object, codec: impl Codec<V>) -> CacheBuilder<K, V> {
+        self.object = Some((object, Box::new(codec)));
         self
     }
 
@@ -292,6 +349,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
     /// tier is not [optional](Disk::optional).
     pub async fn build(self) -> Result<Cache<K, V>, Error> {
         check_name(&self.name)?;
+        let tiers = self.tier_names();
         let (memory, weigher) =
             self.memory.ok_or_else(|| Error::invalid("memory is not set, must be Memory::bytes or Memory::entries"))?;
         memory.validate(self.partitioner.is_some())?;
@@ -307,21 +365,17 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             Error::invalid("runtime is not set, must be given to the builder or be there when build is called")
         })?;
         check_timers(&runtime)?;
-        let below = [("compressed", self.compressed.is_some()), ("disk", self.disk.is_some())];
-        let below = below.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
-        let tiers: Vec<&'static str> = std::iter::once("memory").chain(below).collect();
         let health = HealthBook::new(self.clock.clone(), &tiers);
         let is_watched = tiers.len() > 1 || self.listener.is_some();
+        let of = Of { name: &self.name, schema: self.schema_version, clock: &self.clock, runtime: &runtime };
         let disk = match self.disk {
-            Some((disk, codec)) => {
-                let setup = disk_setup(&self.name, self.schema_version, codec.id(), &self.clock, &runtime);
-                Some(OnDisk { tier: Arc::new(open_disk(disk, setup).await?), codec })
-            }
+            Some((disk, codec)) => Some(of.on_disk(disk, codec).await?),
             None => None,
         };
+        let remote = self.remote.map(|(remote, codec)| of.on_remote(remote, codec)).transpose()?;
+        let object = self.object.map(|(object, codec)| of.on_object(object, codec)).transpose()?;
         let epochs = Arc::new(Epochs::new(stripe_count()));
-        let kept = (self.name.as_str(), self.schema_version, self.clock.clone());
-        let compressed = self.compressed.map(|compressed| compressing(compressed, kept, disk.as_ref(), &epochs));
+        let compressed = self.compressed.map(|compressed| of.compressing(compressed, disk.as_ref(), &epochs));
         let (counts_bytes, capacity_min) = (matches!(memory.budget, Budget::Bytes(_)), memory.capacity_min());
         let partitions = self.partitioner.map(|name_of| Partitions { with_quotas: memory.partitions.clone(), name_of });
         let watch = (self.clock.clone(), Some(Arc::clone(&epochs)));
@@ -334,6 +388,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             compressed,
             stamps: stamps_of(disk.as_ref()),
             disk,
+            underway: (remote.is_some() || object.is_some()).then(|| Underway::new(&epochs)),
+            remote,
+            object,
             leases: Leases::new(Arc::clone(&epochs)),
             epochs,
             counters: Counters::new(),
@@ -349,102 +406,32 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             moves_held: AtomicUsize::new(0),
             rises_held: AtomicUsize::new(0),
         };
-        let shared = Arc::new(shared);
-        super::maintain::start(&shared)?;
-        super::tend::start(&shared)?;
-        super::warm::start(&shared);
-        Ok(Cache { shared })
+        begin(Arc::new(shared))
+    }
+
+    /// In the order of the read path.
+    fn tier_names(&self) -> Vec<&'static str> {
+        let below = [
+            ("compressed", self.compressed.is_some()),
+            ("disk", self.disk.is_some()),
+            ("remote", self.remote.is_some()),
+            ("object", self.object.is_some()),
+        ];
+        let below = below.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+        std::iter::once("memory").chain(below).collect()
     }
 }
 
-impl Times {
-    fn validate(&self) -> Result<Settings, Error> {
-        let ms = |field, time: Option<Duration>| time.map_or(Ok(0), |time| milliseconds(field, time));
-        ms("error_backoff", self.error_backoff)?;
-        ms("hard_timeout", self.hard_timeout)?;
-        ms("soft_timeout", self.soft_timeout)?;
-        ms("fail_safe.max_stale", self.fail_safe.map(|fail_safe| fail_safe.max_stale))?;
-        if let Some(soft) = self.soft_timeout {
-            if self.fail_safe.is_none() {
-                return Err(Error::invalid(format!("soft_timeout is {soft:?}, must not be set without fail_safe")));
-            }
-            if let Some(hard) = self.hard_timeout
-                && soft >= hard
-            {
-                return Err(Error::invalid(format!("soft_timeout is {soft:?}, must be below hard_timeout, {hard:?}")));
-            }
-        }
-        let refresh_ahead = self.refresh_ahead.unwrap_or(0.0);
-        if self.refresh_ahead.is_some() && !(refresh_ahead > 0.0 && refresh_ahead < 1.0) {
-            return Err(Error::invalid(format!("refresh_ahead is {refresh_ahead}, must be above 0 and below 1")));
-        }
-        let ttl_jitter = self.ttl_jitter.unwrap_or(0.0);
-        if !(0.0..=1.0).contains(&ttl_jitter) {
-            return Err(Error::invalid(format!("ttl_jitter is {ttl_jitter}, must be 0..=1")));
-        }
-        Ok(Settings {
-            time_to_live_ms: ms("time_to_live", self.time_to_live)?,
-            negative_ttl_ms: ms("negative_ttl", self.negative_ttl)?,
-            stale_while_revalidate_ms: ms("stale_while_revalidate", self.stale_while_revalidate)?,
-            refresh_ahead,
-            ttl_jitter,
-            fail_safe: self.fail_safe,
-            error_backoff: self.error_backoff,
-            soft_timeout: self.soft_timeout,
-            hard_timeout: self.hard_timeout,
-            is_cost_measured: self.is_cost_measured,
-        })
+/// What goes on behind a cache begins.
+fn begin<K: Key, V: Clone + Send + Sync + 'static>(shared: Arc<Shared<K, V>>) -> Result<Cache<K, V>, Error> {
+    if let Some(remote) = &shared.remote {
+        shared.stamps.share();
+        remote.tier.attach(Hearing::of(&shared));
     }
-}
-
-/// The compressed tier of a cache of that name, schema version and clock.
-fn compressing<V: 'static>(
-    (config, codec): (Compressed, Box<dyn Codec<V>>),
-    (name, schema, clock): (&str, u32, Clock),
-    disk: Option<&OnDisk<V>>,
-    epochs: &Arc<Epochs>,
-) -> Compressing<V> {
-    // With a disk below, entries are written as they will lie there.
-    let anchor = disk.map_or(Anchor::PROCESS, |disk| disk.tier.anchor());
-    let keeping = Keeping { namespace: name.into(), schema, codec: codec.id(), packing: config.packing, anchor };
-    let setup = TierSetup { keeping, clock, epochs: Arc::clone(epochs) };
-    Compressing { tier: CompressedTier::new(&config, setup), codec }
-}
-
-/// What the compressed tier evicts lies on disk as it is.
-fn check_codecs<V: 'static>(disk: &dyn Codec<V>, compressed: Option<&dyn Codec<V>>) -> Result<(), Error> {
-    match compressed {
-        Some(compressed) if compressed.id() != disk.id() => Err(Error::invalid(format!(
-            "codec of the disk tier is number {}, must be that of the compressed tier, {}",
-            disk.id(),
-            compressed.id()
-        ))),
-        _ => Ok(()),
-    }
-}
-
-fn disk_setup(name: &str, schema: u32, codec: u8, clock: &Clock, runtime: &Handle) -> disk::TierSetup {
-    disk::TierSetup { name: name.into(), schema, codec, clock: clock.clone(), runtime: runtime.clone() }
-}
-
-/// Opens the folder, where that may block. A tier that is optional goes without it for now.
-async fn open_disk(disk: Disk, setup: disk::TierSetup) -> Result<DiskTier, Error> {
-    let runtime = setup.runtime.clone();
-    let opening = runtime.spawn_blocking(move || {
-        let opened = Opened::folder(&disk, &setup.name, &setup.clock);
-        DiskTier::new(disk, setup, opened)
-    });
-    let gone = |_| Error::new(ErrorKind::Unavailable, "the runtime of the cache has shut down");
-    opening.await.map_err(gone)?
-}
-
-/// With a disk tier, stamps are those of the processes before, and are written down.
-fn stamps_of<V>(disk: Option<&OnDisk<V>>) -> Stamps {
-    let Some(disk) = disk else { return Stamps::new() };
-    let tier = Arc::clone(&disk.tier);
-    let stamps = Stamps::written_down(Box::new(move |mark, to| tier.write_down(mark, to)));
-    stamps.load(&disk.tier.stamped());
-    stamps
+    super::maintain::start(&shared)?;
+    super::tend::start(&shared)?;
+    super::warm::start(&shared);
+    Ok(Cache { shared })
 }
 
 fn check_name(name: &str) -> Result<(), Error> {
@@ -477,6 +464,8 @@ impl<K, V> fmt::Debug for CacheBuilder<K, V> {
             .field("memory", &memory)
             .field("compressed", &compressed)
             .field("disk", &self.disk.as_ref().map(|(disk, _)| disk))
+            .field("remote", &self.remote.as_ref().map(|(remote, _)| remote))
+            .field("object", &self.object.as_ref().map(|(object, _)| object))
             .field("times", &self.times)
             .finish_non_exhaustive()
     }

@@ -7,14 +7,27 @@
 //!
 //! A folder takes longer, so it comes after, and only what goes up from there is held: what goes up stays below as well, but may
 //! be reclaimed there. What comes down meanwhile was stored after the call began, or was looked at in memory.
+//!
+//! The tiers that others share come last, and for as long as that takes nothing goes up from there either. In the end the stripes are
+//! passed through once more: what a lookup or a load has read there before a key was taken out goes nowhere. What is not promised: that a
+//! load of another process which has begun before, of a key of which there was no entry, does not store.
 
+use super::on_remote::Given;
+use super::write_far::Deferred;
 use super::{Cache, Shared};
 use crate::error::Error;
 use crate::key::Key;
+use crate::remote::{Confirmed, Removal};
+use crate::tags::Mark;
+use bytes::Bytes;
+use std::any::TypeId;
 use std::collections::HashSet;
 use std::iter::FusedIterator;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Keys that the remote tier is asked about at a time.
+const BATCH: usize = 1024;
 
 /// The keys of a cache, as they were at one moment. In no order.
 ///
@@ -103,7 +116,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         keys
     }
 
-    async fn remove_where(self: &Arc<Self>, is_wanted: impl Fn(&K) -> bool) -> Result<usize, Error> {
+    async fn remove_where(
+        self: &Arc<Self>,
+        prefix: &str,
+        is_wanted: impl Fn(&K) -> bool + Send,
+    ) -> Result<usize, Error> {
         let (hold, hold_rises) = (Hold::new(&self.moves_held), Hold::new(&self.rises_held));
         self.leases.revoke_where(&is_wanted);
         let (mut count, mut is_owed) = (0, false);
@@ -128,16 +145,90 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 is_owed |= removed.was_on_disk;
             }
         }
+        let mut deferred = Deferred::default();
+        if self.has_far() {
+            let far = Box::pin(self.remove_far_where(prefix, &is_wanted)).await;
+            count = count.max(far.0);
+            deferred = far.1;
+            self.leases.revoke_where(&is_wanted);
+        }
         drop(hold_rises);
         self.settle_on_disk(is_owed).await?;
-        Ok(count)
+        self.answer_of(deferred).map(|()| count)
     }
+
+    /// Takes the keys out of the tiers that others share. How many there were, and who has not confirmed it.
+    async fn remove_far_where(&self, prefix: &str, is_wanted: &(impl Fn(&K) -> bool + Send)) -> (usize, Deferred) {
+        let (mut count, mut deferred) = (0, Deferred::default());
+        let is_wanted_bytes = |bytes: &Vec<u8>| K::decode(bytes).as_ref().is_some_and(is_wanted);
+        if let Some(object) = &self.object {
+            let mut keys = Vec::new();
+            let take = |batch: Vec<Vec<u8>>| keys.extend(batch.into_iter().filter(is_wanted_bytes));
+            if !object.tier.keys(take).await {
+                // Nobody knows whether what could not be read was one of these.
+                object.tier.raise(Mark::Cleared);
+            }
+            count += keys.iter().filter(|key| object.tier.remove(key)).count();
+            deferred.is_object = !self.settle_objects().await;
+        }
+        let Some(remote) = &self.remote else { return (count, deferred) };
+        if is_text::<K>() {
+            let swept = remote.tier.remove_by_prefix(prefix.as_bytes()).await;
+            deferred.is_remote = swept.confirmed == Confirmed::Deferred;
+            return (count.max(usize::try_from(swept.removed).unwrap_or(usize::MAX)), deferred);
+        }
+        let mut keys = Vec::new();
+        let take = |batch: Vec<Vec<u8>>| {
+            keys.extend(batch.into_iter().filter(is_wanted_bytes));
+            true
+        };
+        deferred.is_remote = remote.tier.keys(take).await.is_err();
+        for batch in keys.chunks(BATCH) {
+            let removals = remote.tier.remove_many(batch).await;
+            count += removals.iter().filter(|removal| matches!(removal, Removal::Gone { was_there: true })).count();
+            deferred.is_remote |= removals.contains(&Removal::Deferred);
+        }
+        (count, deferred)
+    }
+
+    /// The keys of which the shared tiers have a fresh value.
+    async fn keys_far(&self) -> HashSet<K, ahash::RandomState> {
+        let mut keys: HashSet<K, ahash::RandomState> = HashSet::default();
+        if let Some(remote) = &self.remote {
+            let mut listed: Vec<Vec<u8>> = Vec::new();
+            let take = |batch: Vec<Vec<u8>>| {
+                listed.extend(batch);
+                true
+            };
+            // What cannot be listed now is left out.
+            let _ = remote.tier.keys(take).await;
+            for batch in listed.chunks(BATCH) {
+                let found = remote.tier.get_many(batch).await;
+                let is_fresh = |(key, bytes): &(&Vec<u8>, Option<Bytes>)| {
+                    let given = Given { key_bytes: key, born: 0 };
+                    let raised = bytes.as_ref().and_then(|bytes| self.raise_remote(remote, given, bytes));
+                    raised.and_then(|raised| raised.value_if_fresh(&self.clock)).is_some()
+                };
+                keys.extend(batch.iter().zip(found).filter(is_fresh).filter_map(|(key, _)| K::decode(key)));
+            }
+        }
+        if let Some(object) = &self.object {
+            object.tier.keys(|batch| keys.extend(batch.iter().filter_map(|key| K::decode(key)))).await;
+        }
+        keys
+    }
+}
+
+/// Whether the bytes of such a key are its text.
+fn is_text<K: Key>() -> bool {
+    [TypeId::of::<String>(), TypeId::of::<Box<str>>(), TypeId::of::<Arc<str>>()].contains(&TypeId::of::<K>())
 }
 
 /// # Keys
 impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
-    /// The keys that have a fresh value. O(entries), in time and memory; a disk tier is read from end to end. Writers go on meanwhile: what comes, goes or moves
-    /// between tiers during the call may be in it, or not, or twice.
+    /// The keys that have a fresh value. O(entries), in time and memory; a disk tier is read from end to end, and of a remote tier
+    /// everything that all processes have put there is fetched. Of an object tier the keys are listed whatever their values are worth.
+    /// Writers go on meanwhile: what comes, goes or moves between tiers during the call may be in it, or not, or twice.
     pub async fn keys(&self) -> Keys<K> {
         let mut keys = self.shared.keys();
         if let Some(disk) = &self.shared.disk {
@@ -146,12 +237,21 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             // What cannot be read now is left out.
             let _ = self.shared.keys_on_disk(disk, Shared::is_fresh_blocking, take).await;
         }
+        if self.shared.has_far() {
+            let mut far = Box::pin(self.shared.keys_far()).await;
+            for key in &keys {
+                far.remove(key);
+            }
+            keys.extend(far);
+        }
         Keys { keys: keys.into_iter() }
     }
 
     /// Takes out every key that begins with `prefix`, and wins against every load of such a key that began before. Says how
     /// many had a fresh value. O(entries): a [tag](Cache::remove_by_tag) is the way for what happens often.
     /// Of a disk tier every key is read. What cannot be read may be one of them, so all that is on disk is given up then.
+    /// A remote tier looks through all keys of its server, which others may have as well; with one, the count is what was there, or here
+    /// if that was more.
     ///
     /// # Errors
     /// As [`remove`](Cache::remove).
@@ -172,6 +272,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         K: AsRef<str>,
     {
         self.shared.tasks.check_open()?;
-        self.shared.remove_where(|key| key.as_ref().starts_with(prefix)).await
+        Box::pin(self.shared.remove_where(prefix, |key| key.as_ref().starts_with(prefix))).await
     }
 }

@@ -14,14 +14,17 @@
 //! wait, each of whom has a loader of its own. From then on the load does not need the caller any more.
 
 mod call;
+mod lead;
 mod settle;
 mod task;
 #[cfg(test)]
 mod tests;
 mod wait;
 
+pub(super) use lead::Lead;
 pub(super) use wait::Fallback;
 
+use super::far::{Fetched, FoundFar};
 use super::{Cache, Found, Outcome, Shared, Stale, Start};
 use crate::error::{BoxError, Error, ErrorKind};
 use crate::flight::{Answer, Begun, Joined, Lease, Scope, Trouble, WAITERS_MAX, Waiter};
@@ -57,9 +60,9 @@ pub(super) enum Below<K: Key, V> {
     /// An answer, and nothing to load.
     Answered(Outcome<V>),
     /// A stale one, to be loaded behind.
-    Behind(V, Lease<K, Answer<V>>),
+    Behind(V, Lead<K, V>),
     /// Nothing, unless what is past its time.
-    Nothing(Lease<K, Answer<V>>),
+    Nothing(Lead<K, V>),
 }
 
 /// # Loading
@@ -247,15 +250,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                     joins += 1;
                 }
                 Boarded::Leads(lease, waiter) => {
-                    return match self.look_below(lease, &mut spare).await {
+                    return match self.look_below(lease, None, &mut spare).await {
                         Below::Answered(result) => result,
-                        Below::Behind(value, lease) => {
+                        Below::Behind(value, lead) => {
                             self.counters.count_rare(Rare::Refresh);
-                            self.start(vec![lease], loading);
+                            self.start(vec![lead], loading);
                             Ok(Some(value))
                         }
-                        Below::Nothing(lease) => {
-                            self.start(vec![lease], loading);
+                        Below::Nothing(lead) => {
+                            self.start(vec![lead], loading);
                             waiting.get_or_insert_with(|| self.counters.wait());
                             self.wait(waiter, Fallback::of_leader(spare.as_ref())).await
                         }
@@ -311,11 +314,21 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// What a leader does before it asks the loader: looks again in memory, where another load may have ended before this one
-    /// began, and in the tiers below. What is past its time goes into `spare`.
-    pub(super) async fn look_below(&self, lease: Lease<K, Answer<V>>, spare: &mut Option<Stale<V>>) -> Below<K, V> {
+    /// began, and in the tiers below; in those that others share it may have looked already. What is past its time goes into
+    /// `spare`.
+    pub(super) async fn look_below(
+        &self,
+        lease: Lease<K, Answer<V>>,
+        fetched: Option<Fetched<K>>,
+        spare: &mut Option<Stale<V>>,
+    ) -> Below<K, V> {
         let mut found = self.peek_in_memory(lease.hash(), lease.key());
+        let mut seen = None;
         if matches!(found, Found::Miss) {
-            found = self.find(lease.hash(), lease.key(), Start::BelowFlight).await;
+            found = self.find_near(lease.hash(), lease.key(), Start::BelowFlight).await;
+        }
+        if self.has_far() && matches!(found, Found::Miss) {
+            FoundFar { found, seen } = Box::pin(self.find_fetched(lease.hash(), lease.key(), fetched)).await;
         }
         let trouble = self.leases.lock(lease.hash()).trouble(lease.key()).cloned();
         let at_ms = self.clock.now_ms();
@@ -324,7 +337,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             Found::Stale(stale) if stale.is_served_at_once => {
                 return match trouble {
                     Some(trouble) if !trouble.is_over(at_ms) => Below::Answered(answer(lease, Ok(Some(stale.value)))),
-                    _ => Below::Behind(stale.value, lease),
+                    _ => Below::Behind(stale.value, Lead::behind(lease, seen)),
                 };
             }
             Found::Stale(stale) => *spare = Some(stale),
@@ -332,7 +345,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
         match trouble.and_then(|trouble| self.left_alone(&trouble, at_ms, spare.as_ref())) {
             Some(result) => Below::Answered(answer(lease, result)),
-            None => Below::Nothing(lease),
+            None => Below::Nothing(Lead::new(lease, seen)),
         }
     }
 

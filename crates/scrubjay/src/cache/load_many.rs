@@ -1,12 +1,13 @@
 //! Many keys at once: one call of the loader for all that no tier has and nobody loads already.
 //!
-//! Every key goes its own way up to there, as in `load.rs`: served, joined, led. The leases that are left over go to one task.
+//! Every key goes its own way up to there, as in `load.rs`: served, joined, led. The loads that are left over go to one task.
 //! The loader can be called once only, so a key joins no flight whose result it might have to refuse.
 
-use super::load::{Below, Boarded, Fallback, JOINS_MAX, Loading, Weighed};
+use super::far::Fetched;
+use super::load::{Below, Boarded, Fallback, JOINS_MAX, Lead, Loading, Weighed};
 use super::{Cache, Found, Outcome, Shared, Stale};
 use crate::error::BoxError;
-use crate::flight::{Answer, Lease, Waiter};
+use crate::flight::{Answer, Waiter};
 use crate::key::Key;
 use crate::options::Loaded;
 use crate::stats::Rare;
@@ -94,15 +95,16 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let missed = keys.iter().zip(&found).filter(|(_, found)| matches!(found, Found::Miss));
             self.read_ahead(disk, missed.map(|(key, _)| key)).await;
         }
-        let mut leases = Vec::new();
+        let mut fetched = self.fetch_ahead(&keys, &found).await.into_iter();
+        let mut leads = Vec::new();
         let mut ways = Vec::with_capacity(keys.len());
         for (key, found) in keys.into_iter().zip(found) {
-            ways.push(self.way(key, found, &mut leases).await);
+            ways.push(self.way(key, found, fetched.next().flatten(), &mut leads).await);
         }
-        if !leases.is_empty() {
-            let keys = leases.iter().map(|lease: &Lease<K, _>| lease.key().clone()).collect();
+        if !leads.is_empty() {
+            let keys = leads.iter().map(|lead| lead.key().clone()).collect();
             // The loader itself runs in the task, not here.
-            self.start(leases, Box::pin(async move { begin(keys).await }));
+            self.start(leads, Box::pin(async move { begin(keys).await }));
         }
         // One call that waits, for however many keys.
         let waits = ways.iter().any(|way| !matches!(way, Way::Answered(_)));
@@ -120,13 +122,29 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         results
     }
 
-    /// One key's way. A lease that is left over goes into `leases`.
-    async fn way(&self, key: K, found: Found<V>, leases: &mut Vec<Lease<K, Answer<V>>>) -> Way<K, V> {
+    /// What the shared tiers have of the keys of which memory has nothing, in one request; none for the others.
+    async fn fetch_ahead(&self, keys: &[K], found: &[Found<V>]) -> Vec<Option<Fetched<K>>> {
+        if !self.has_far() {
+            return Vec::new();
+        }
+        let missed = keys.iter().zip(found).map(|(key, found)| matches!(found, Found::Miss).then_some(key));
+        Box::pin(self.fetch_each(missed.collect())).await
+    }
+
+    /// One key's way. A load that is left over goes into `leads`.
+    async fn way(
+        &self,
+        key: K,
+        found: Found<V>,
+        fetched: Option<Fetched<K>>,
+        leads: &mut Vec<Lead<K, V>>,
+    ) -> Way<K, V> {
         let hash = self.memory.hash(&key);
         let mut spare = match self.weigh_found(found) {
             Err(closed) => return Way::Answered(Err(closed)),
             Ok(Weighed::Serves(value, is_due)) => {
-                leases.extend(is_due.then(|| self.lead_behind(hash, key)).flatten());
+                let lease = is_due.then(|| self.lead_behind(hash, key)).flatten();
+                leads.extend(lease.map(|lease| Lead::behind(lease, None)));
                 return Way::Answered(Ok(value));
             }
             Ok(Weighed::Lacks(spare)) => spare,
@@ -140,15 +158,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 self.counters.count_rare(Rare::Joined);
                 Way::Follows(waiter, spare, key)
             }
-            Boarded::Leads(lease, waiter) => match self.look_below(lease, &mut spare).await {
+            Boarded::Leads(lease, waiter) => match self.look_below(lease, fetched, &mut spare).await {
                 Below::Answered(result) => Way::Answered(result),
-                Below::Behind(value, lease) => {
+                Below::Behind(value, lead) => {
                     self.counters.count_rare(Rare::Refresh);
-                    leases.push(lease);
+                    leads.push(lead);
                     Way::Answered(Ok(Some(value)))
                 }
-                Below::Nothing(lease) => {
-                    leases.push(lease);
+                Below::Nothing(lead) => {
+                    leads.push(lead);
                     Way::Leads(waiter, spare)
                 }
             },

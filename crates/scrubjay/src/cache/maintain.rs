@@ -1,13 +1,14 @@
 //! What happens with nobody calling, and the end: expiry behind, changing budgets, `clear`, `close`, and what can be seen.
 
-use super::{Cache, Shared};
+use super::{Cache, OnRemote, Shared};
 use crate::disk::Durability;
 use crate::error::{Error, ErrorKind};
 use crate::health::{Health, TierState};
 use crate::key::Key;
 use crate::limits::check_capacity;
 use crate::memory::Reason;
-use crate::stats::{Level, Stats, TierStats, Unit};
+use crate::stats::{Level, Lower, Stats, TierStats, Unit};
+use crate::tags::{Mark, place};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -70,22 +71,47 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// Empties every tier, and wins against every load and insert that began before.
-    async fn clear(&self) -> Result<(), Error> {
+    async fn clear(self: &Arc<Self>) -> Result<(), Error> {
         self.stamps.clear();
         self.empty();
+        let far = match self.has_far() {
+            true => Box::pin(self.raise_far(Mark::Cleared, |shared| shared.stamps.clear())).await,
+            false => Ok(()),
+        };
         if let Some(disk) = &self.disk {
             let tier = Arc::clone(&disk.tier);
             // The stamp says it already; this gives the room back.
             disk.tier.apart(move || tier.clear()).await;
         }
-        self.settle_on_disk(true).await
+        self.settle_on_disk(true).await.and(far)
     }
 
-    /// Writes the state of the disk tier into the book.
-    fn report_disk(&self) {
+    /// Gives back the room of what a foreign `clear` has ended. Whoever stores meanwhile may lose its entry to it: a miss more.
+    /// Blocks.
+    pub(super) fn give_room_back(&self) {
+        let departed = self.memory.clear();
+        if let Some(compressed) = &self.compressed {
+            drop(compressed.tier.clear());
+        }
+        self.let_go(departed.into());
+        if let Some(disk) = &self.disk {
+            disk.tier.clear();
+        }
+    }
+
+    /// Writes the state of the tiers into the book that may fail.
+    fn report_tiers(&self) {
         if let Some(disk) = &self.disk {
             let (state, message) = disk.tier.state();
             self.health.report("disk", state, message);
+        }
+        if let Some(remote) = &self.remote {
+            let (state, message) = remote.tier.health();
+            self.health.report("remote", state, message);
+        }
+        if let Some(object) = &self.object {
+            let (state, message) = object.tier.health();
+            self.health.report("object", state, message);
         }
     }
 
@@ -150,8 +176,16 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
-        self.shared.stamps.invalidate(tag)?;
-        self.shared.settle_on_disk(true).await
+        let shared = &self.shared;
+        shared.stamps.invalidate(tag)?;
+        let mut far = Ok(());
+        if shared.has_far() {
+            let (mark, again) = (Mark::Floor(place(tag)), tag.to_owned());
+            // The name was good a moment ago.
+            let again = move |shared: &Shared<K, V>| drop(shared.stamps.invalidate(&again));
+            far = Box::pin(shared.raise_far(mark, again)).await;
+        }
+        shared.settle_on_disk(true).await.and(far)
     }
 
     /// Changes the memory tier's budget, in its units, and evicts down to it. Quotas of partitions stay.
@@ -168,10 +202,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
 
     /// Hands what was given to the disk tier so far to the operating system, or makes it durable if
     /// [`Disk::removals`](crate::Disk::removals) is `Durability::Synced`: it survives this process then, however it ends. What
-    /// only memory has is not written; [`close`](Cache::close) does that.
+    /// only memory has is not written; [`close`](Cache::close) does that. What waits to be written to the object tier is
+    /// written there first.
     ///
     /// # Errors
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the device fails or does not answer, [`Closed`](crate::ErrorKind::Closed).
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the device or the object store fails or does not answer, [`Closed`](crate::ErrorKind::Closed).
     ///
     /// ```
     /// # use scrubjay::{Cache, Disk, Memory};
@@ -188,6 +223,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn flush(&self) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
+        if let Some(object) = &self.shared.object {
+            Box::pin(object.tier.flush()).await?;
+        }
         let Some(disk) = &self.shared.disk else { return Ok(()) };
         let tier = Arc::clone(&disk.tier);
         let is_synced = tier.config().removals == Durability::Synced;
@@ -201,12 +239,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let unit = if shared.counts_bytes { Unit::Bytes } else { Unit::Entries };
         let memory = Level::of(&shared.memory, unit);
         let compressed = shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier));
-        shared.counters.read(memory, compressed, shared.disk.as_ref().map(|disk| disk.tier.stats()))
+        let disk = shared.disk.as_ref().map(|disk| disk.tier.stats());
+        let remote = shared.remote.as_ref().map(OnRemote::stats);
+        let object = shared.object.as_ref().map(|object| object.tier.stats());
+        shared.counters.read(memory, Lower { compressed, disk, remote, object })
     }
 
     /// How each tier is doing.
     pub fn health(&self) -> Health {
-        self.shared.report_disk();
+        self.shared.report_tiers();
         self.shared.health.read()
     }
 
@@ -234,6 +275,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             let closing = Arc::clone(shared);
             // To its end, whoever waits.
             disk.tier.apart(move || closing.close_disk()).await;
+        }
+        if let Some(object) = &shared.object {
+            object.tier.close().await;
+        }
+        if let Some(remote) = &shared.remote {
+            remote.tier.close().await;
         }
         shared.stamps.close();
         shared.empty();

@@ -46,9 +46,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
         if let Some(disk) = &self.disk {
             let missed = (0..keys.len()).filter(|index| !is_found[*index]).collect();
-            Box::pin(self.find_many_on_disk(disk, keys, missed, &mut values)).await;
+            Box::pin(self.find_many_on_disk(disk, keys, missed, (&mut values, &mut is_found))).await;
+        }
+        if self.has_far() && is_found.contains(&false) {
+            let missed = (0..keys.len()).filter(|index| !is_found[*index]).collect();
+            Box::pin(self.find_many_far(keys, missed, &mut values)).await;
         }
         values
+    }
+
+    /// One request for all of them.
+    async fn find_many_far(&self, keys: &[K], missed: Vec<usize>, values: &mut [Option<V>]) {
+        let hashes: Vec<u64> = missed.iter().map(|index| self.memory.hash(&keys[*index])).collect();
+        let descents = missed.iter().zip(&hashes).map(|(index, hash)| self.descend(*hash, &keys[*index]));
+        let asked: Vec<_> = hashes.iter().copied().zip(descents).collect();
+        for (index, found) in missed.into_iter().zip(self.find_each_far(asked, Start::Memory).await) {
+            take(&mut values[index], found.found);
+        }
     }
 
     async fn find_many_on_disk(
@@ -56,13 +70,16 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         disk: &OnDisk<V>,
         keys: &[K],
         missed: SmallVec<[usize; 32]>,
-        values: &mut [Option<V>],
+        (values, is_found): (&mut [Option<V>], &mut [bool]),
     ) {
         let (mut waiting, mut key_bytes) = (Vec::new(), Vec::new());
         for index in missed {
             let hash = self.memory.hash(&keys[index]);
             match self.look_on_disk(disk, hash, &keys[index], Start::Memory) {
-                Glimpse::Settled(found) => take(&mut values[index], found),
+                Glimpse::Settled(found) => {
+                    is_found[index] = !matches!(found, Found::Miss);
+                    take(&mut values[index], found);
+                }
                 Glimpse::Waits(descent) => {
                     key_bytes.push(descent.key_bytes.clone());
                     waiting.push((index, hash, descent));
@@ -75,6 +92,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let found = disk.tier.fetch_many(key_bytes).await;
         for ((index, hash, descent), bytes) in waiting.into_iter().zip(found) {
             let found = self.found_on_disk(disk, hash, descent, bytes.as_deref(), Start::Memory);
+            is_found[index] = !matches!(found, Found::Miss);
             take(&mut values[index], found);
         }
     }
@@ -112,12 +130,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn insert_many(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
         let shared = &*self.shared;
         shared.tasks.check_open()?;
-        let (born, options) = (shared.stamps.born(), EntryOptions::default());
+        let (born, options) = (shared.born(), EntryOptions::default());
         let prepared: Result<Vec<_>, _> =
             entries.into_iter().map(|(key, value)| shared.prepare(key, Some(value), &options, born, None)).collect();
+        let prepared = prepared.map_err(|refused| refused.error)?;
         let mut is_owed = false;
-        for entering in prepared.map_err(|refused| refused.error)? {
-            is_owed |= shared.enter(entering);
+        if shared.has_far() {
+            is_owed = Box::pin(self.shared.insert_far(prepared)).await;
+        } else {
+            prepared.into_iter().for_each(|entering| is_owed |= shared.enter(entering));
         }
         shared.settle_on_disk(is_owed).await
     }
@@ -127,14 +148,24 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// # Errors
     /// As [`remove`](Cache::remove).
     pub async fn remove_many(&self, keys: &[K]) -> Result<usize, Error> {
-        self.shared.tasks.check_open()?;
-        let (mut count, mut is_owed) = (0, false);
+        let shared = &self.shared;
+        shared.tasks.check_open()?;
+        let (mut were_here, mut is_owed) = (Vec::with_capacity(keys.len()), false);
+        let mut changes = Vec::new();
         for key in keys {
-            let removed = self.shared.remove(key).await;
-            count += usize::from(removed.was_there);
+            let (removed, registered) = shared.remove_registered(key).await;
+            were_here.push(removed.was_there);
             is_owed |= removed.was_on_disk;
+            changes.extend(registered);
         }
-        self.shared.settle_on_disk(is_owed).await?;
-        Ok(count)
+        let mut count = were_here.iter().filter(|was_here| **was_here).count();
+        let mut far = Ok(());
+        if !changes.is_empty() {
+            let removed = Box::pin(shared.remove_far(changes)).await;
+            count += removed.more_than(&were_here);
+            far = shared.answer_of(removed.deferred);
+        }
+        shared.settle_on_disk(is_owed).await?;
+        far.map(|()| count)
     }
 }

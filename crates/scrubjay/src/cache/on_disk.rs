@@ -1,11 +1,11 @@
 //! The cache's way to the disk tier: at once where no device must be waited for, else on the runtime's blocking threads.
 
-use super::beneath::{Descent, Raised, miss_of};
+use super::beneath::{Descent, Raised};
 use super::{Found, OnDisk, Shared, Start};
 use crate::disk::{Looked, is_damage};
 use crate::kept::Kept;
 use crate::key::Key;
-use crate::stats::Place;
+use crate::stats::{Came, Place};
 use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         start: Start,
     ) -> Found<V> {
         let Some(raised) = bytes.and_then(|bytes| self.raise(disk, &descent.key_bytes, bytes)) else {
-            self.counters.count(miss_of(Place::Disk));
+            self.counters.lookup(Place::Disk, Came::Miss);
             return Found::Miss;
         };
         let (found, is_fresh) = self.worth(Place::Disk, &raised, start);

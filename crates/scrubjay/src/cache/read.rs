@@ -52,6 +52,24 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
+        // the tiers of this process
+        let found = self.find_near(hash, key, start).await;
+
+        // remote: shared with other processes. What the tiers above have past its time, it has no fresher: they are told
+        // of every change.
+        if self.has_far() && matches!(found, Found::Miss) {
+            return Box::pin(self.find_far(hash, key, start)).await.found;
+        }
+
+        found
+    }
+
+    /// The part of it that lies in this process and on its machine.
+    pub(super) async fn find_near<Q>(&self, hash: u64, key: &Q, start: Start) -> Found<V>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
         let mut found = Found::Miss;
 
         // memory: typed objects, no decoding
@@ -81,8 +99,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 Glimpse::Waits(descent) => Box::pin(self.wait_for_disk(disk, hash, descent, start)).await,
             };
         }
-
-        // remote, object: their places, in this order. Each fills the tiers above with what it finds.
 
         found
     }
@@ -234,7 +250,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
             Found::Fresh(value) | Found::RefreshDue(value) => return value,
             Found::Stale(_) | Found::Miss => {}
         }
-        if shared.compressed.is_none() && shared.disk.is_none() {
+        if !shared.has_below() {
             return None;
         }
         let key_bytes = bytes_of(&key.to_owned());
@@ -245,7 +261,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         if let (Some(disk), None) = (&shared.disk, &raised)
             && disk.tier.holds(&key_bytes)
         {
-            raised = Box::pin(shared.peek_on_disk(disk, key_bytes)).await;
+            raised = Box::pin(shared.peek_on_disk(disk, key_bytes.clone())).await;
+        }
+        if shared.has_far() && raised.is_none() {
+            raised = Box::pin(shared.read_far(shared.memory.hash(key), &key_bytes)).await.map(|(_, raised)| raised);
         }
         raised?.value_if_fresh(&shared.clock)
     }

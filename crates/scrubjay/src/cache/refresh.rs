@@ -3,7 +3,7 @@
 //! A hot key is hit thousands of times while its refresh runs, so who finds the stripe locked leaves it at that: another hit
 //! will start the refresh, or has.
 
-use super::load::Loading;
+use super::load::{Lead, Loading};
 use super::{Found, Shared};
 use crate::flight::{Answer, Begun, Joined, Lease, Scope, Stripe};
 use crate::key::Key;
@@ -47,7 +47,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Starts a load of the key behind, unless one runs or the loader has failed lately.
     pub(super) fn refresh(self: &Arc<Self>, hash: u64, key: K, loading: Loading<V>) {
         if let Some(lease) = self.lead_behind(hash, key) {
-            self.start(vec![lease], loading);
+            self.start(vec![Lead::behind(lease, None)], loading);
         }
     }
 

@@ -166,6 +166,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let hash = self.memory.hash(&key);
         // Before the entry is read again: what the walk has read may have been replaced since.
         let epoch = self.epochs.get(self.epochs.stripe(hash));
+        let born = self.stamps.born();
         if self.memory.peek(hash, &key, |_, _| ()).is_some() {
             return Step::Next;
         }
@@ -174,7 +175,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         if self.clock.is_past(raised.times.fresh_until_ms) {
             return Step::Next;
         }
-        if self.promote(None, hash, Descent { key, key_bytes, epoch }, raised) {
+        if self.promote(None, hash, Descent { key, key_bytes, epoch, born }, raised) {
             self.warming.raised.fetch_add(1, Ordering::AcqRel);
             self.warming.bytes.fetch_add(u64::try_from(bytes.len()).unwrap_or(0), Ordering::AcqRel);
         }

@@ -10,6 +10,8 @@
 //! demotion the raise must not stop: nobody else raises while the stripe is locked, so a neighbour that left in there with
 //! the number from before is as good as one that left with the number after ([`Own`]).
 
+use super::coherence::Changing;
+use super::write_far::FarCopy;
 use super::{Cache, Shared};
 use crate::disk::Encoded;
 use crate::entry::Times;
@@ -19,13 +21,16 @@ use crate::kept::NewKept;
 use crate::key::Key;
 use crate::limits::{self, Partitioner, cost_class};
 use crate::memory::{Budget, Departed, NewEntry, Reason, Tier};
+use crate::object::ObjectBorn;
 use crate::options::{EntryOptions, Loaded};
+use crate::remote::SharedBorn;
 use crate::stats::{Dropped, Frequent, Place};
 use crate::stored::Stored;
 use crate::weigh::{entry_weight, heap_bytes, is_serialisable};
 use serde::Serialize;
 use std::borrow::Borrow;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Who is told what left memory, and why.
@@ -90,6 +95,25 @@ pub(super) struct Partitions<K> {
 pub(crate) struct Entering<K, V> {
     pub(super) entry: NewEntry<K, Stored<V>>,
     pub(super) beneath: Beneath,
+    /// What it is in the tiers that others share.
+    pub(super) far: Option<Box<FarCopy>>,
+    /// Whether it is kept above them. It is not when nobody would hear that it was changed.
+    pub(super) is_kept: bool,
+}
+
+impl<K, V> Entering<K, V> {
+    /// An entry that comes from below, or is for this process alone.
+    pub(super) fn above(entry: NewEntry<K, Stored<V>>, beneath: Beneath) -> Entering<K, V> {
+        Entering { entry, beneath, far: None, is_kept: true }
+    }
+
+    /// The bytes of its key, if there is a tier below that wants them.
+    pub(super) fn key_bytes(&self) -> Option<&[u8]> {
+        match &self.beneath {
+            Beneath::Same => None,
+            Beneath::Other(other) => Some(&other.key_bytes),
+        }
+    }
 }
 
 /// What becomes of what the tiers below have of the key.
@@ -134,15 +158,33 @@ pub(super) struct Own {
 
 /// What an entry may take, and takes beside what is weighed.
 #[derive(Clone, Copy)]
-struct Room {
-    quota: Option<u64>,
-    tag_bytes: usize,
+pub(super) struct Room {
+    pub(super) quota: Option<u64>,
+    pub(super) tag_bytes: usize,
+}
+
+/// What was true when the insert or load of an entry began.
+#[derive(Clone, Copy)]
+pub(crate) struct Born {
+    /// The cache's own sequence.
+    pub(super) here: u64,
+    /// That of the remote tier, if the entry is to go there.
+    pub(super) shared: Option<SharedBorn>,
+    /// And that of the object tier.
+    pub(super) object: Option<ObjectBorn>,
 }
 
 /// Why an entry cannot be stored.
 pub(super) struct Refused {
     pub(super) error: Error,
     is_too_large: bool,
+}
+
+impl Refused {
+    /// As the counters have it.
+    pub(super) fn why(&self) -> Dropped {
+        if self.is_too_large { Dropped::TooLarge } else { Dropped::Invalid }
+    }
 }
 
 impl From<Error> for Refused {
@@ -167,7 +209,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         &self,
         key: K,
         loaded: Loaded<V>,
-        born: u64,
+        born: Born,
         took: Duration,
     ) -> Result<Option<Entering<K, V>>, Error> {
         let Loaded { value, options, is_stored } = loaded;
@@ -191,7 +233,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         key: K,
         value: Option<V>,
         options: &EntryOptions,
-        born: u64,
+        born: Born,
         took: Option<Duration>,
     ) -> Result<Entering<K, V>, Refused> {
         let times = self.times(options, value.is_some())?;
@@ -200,12 +242,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let tag_bytes = tags.as_ref().map_or(0, |tags| tags.heap_bytes());
         let weight = self.weight(&key, value.as_ref(), options, Room { quota, tag_bytes })?;
         let cost = options.cost.or(took).map_or(0, cost_class);
-        let due_ms = self.due_ms(&times, value.is_some());
-        let value = Stored { value, fresh_until_ms: times.fresh_until_ms, due_ms, born, tags };
-        let deadline_ms = times.stale_until_ms;
+        let above = self.times_above(times);
+        let is_kept = above.is_some();
+        let above = above.unwrap_or(times);
+        let due_ms = self.due_ms(&above, value.is_some());
+        let value = Stored { value, fresh_until_ms: above.fresh_until_ms, due_ms, born: born.here, tags };
+        let deadline_ms = above.stale_until_ms;
         let entry = NewEntry { key, value, weight, deadline_ms, cost, partition };
-        let beneath = self.beneath(&entry, times);
-        Ok(Entering { entry, beneath })
+        let beneath = self.beneath(&entry, above);
+        let mut entering = Entering { entry, beneath, far: None, is_kept };
+        if self.has_far() {
+            entering.far = entering.key_bytes().map(|bytes| self.far_copy(&entering.entry, bytes, times, born));
+        }
+        Ok(entering)
     }
 
     /// Stores the entry in memory and takes its key out of the tiers below. `stripe` is the key's, locked; the key's flight
@@ -216,7 +265,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         hash: u64,
         entering: Entering<K, V>,
     ) -> Left<'_, K, V> {
-        let Entering { entry, beneath } = entering;
+        let Entering { entry, beneath, .. } = entering;
         let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
         let mut is_owed = false;
         if let Beneath::Other(other) = beneath {
@@ -233,7 +282,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         Left { departed, own: Some(own), is_owed }
     }
 
-    fn beneath(&self, entry: &NewEntry<K, Stored<V>>, times: Times) -> Beneath {
+    pub(super) fn beneath(&self, entry: &NewEntry<K, Stored<V>>, times: Times) -> Beneath {
         if !self.has_below() {
             return Beneath::Same;
         }
@@ -250,6 +299,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         Beneath::Other(Box::new(Other { key_bytes, on_disk }))
     }
 
+    /// What is true of an insert that begins now.
+    pub(super) fn born(&self) -> Born {
+        Born { here: self.stamps.born(), shared: self.shared_born(), object: self.object_born() }
+    }
+
     /// An insert by the caller: revokes the load of the key, and wins against it. Whether something was on disk.
     pub(super) fn enter(&self, entering: Entering<K, V>) -> bool {
         let hash = self.memory.hash(&entering.entry.key);
@@ -263,7 +317,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         is_owed
     }
 
-    /// A removal by the caller. Whether there was a fresh value; and whether something was on disk, which the caller may wait for.
+    /// A removal by the caller, in the tiers of this process. Whether there was a fresh value; and whether something was on disk,
+    /// which the caller may wait for.
     pub(super) async fn remove<Q>(&self, key: &Q) -> Removed
     where
         K: Borrow<Q>,
@@ -271,17 +326,52 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     {
         let hash = self.memory.hash(key);
         let key_bytes = self.has_below().then(|| bytes_of(&key.to_owned()));
-        let mut was_fresh_on_disk = false;
-        if let (Some(disk), Some(key_bytes)) = (&self.disk, &key_bytes)
-            && !self.is_in_memory(hash, key, key_bytes)
-        {
-            was_fresh_on_disk = self.is_fresh_on_disk(disk, key_bytes).await;
+        let was_fresh_on_disk = self.is_fresh_below(hash, key, key_bytes.as_deref()).await;
+        let (was_there, left, ()) = self.remove_now(hash, key, key_bytes.as_deref(), |_| ());
+        self.removed(was_there, was_fresh_on_disk, left)
+    }
+
+    /// The same, and the change is registered for the tiers that others share, if there are any.
+    pub(super) async fn remove_registered<Q>(self: &Arc<Self>, key: &Q) -> (Removed, Option<Changing<K, V>>)
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        if !self.has_far() {
+            return (self.remove(key).await, None);
         }
-        let (mut was_there, left) = self.remove_now(hash, key, key_bytes.as_deref());
+        let (hash, owned) = (self.memory.hash(key), key.to_owned());
+        let key_bytes = bytes_of(&owned);
+        let was_fresh_on_disk = self.is_fresh_below(hash, key, Some(&key_bytes)).await;
+        let bytes = key_bytes.clone();
+        let register = |stripe: &Stripe<'_, K, Answer<V>>| {
+            let was_in_objects = self.object.as_ref().is_some_and(|object| object.tier.remove(&bytes));
+            let mut changing = self.begin_change(stripe, hash, owned, bytes);
+            changing.was_in_objects = was_in_objects;
+            changing
+        };
+        let (was_there, left, registered) = self.remove_now(hash, key, Some(&key_bytes), register);
+        (self.removed(was_there, was_fresh_on_disk, left), Some(registered))
+    }
+
+    /// Whether the disk has a fresh value of a key that the tiers in memory do not know.
+    async fn is_fresh_below<Q>(&self, hash: u64, key: &Q, key_bytes: Option<&[u8]>) -> bool
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
+        match (&self.disk, key_bytes) {
+            (Some(disk), Some(key_bytes)) if !self.is_in_memory(hash, key, key_bytes) => {
+                self.is_fresh_on_disk(disk, key_bytes).await
+            }
+            _ => false,
+        }
+    }
+
+    fn removed(&self, was_there: bool, was_fresh_on_disk: bool, left: Left<'_, K, V>) -> Removed {
         let was_on_disk = left.is_owed;
-        was_there |= was_on_disk && was_fresh_on_disk;
         self.let_go(left);
-        Removed { was_there, was_on_disk }
+        Removed { was_there: was_there || was_on_disk && was_fresh_on_disk, was_on_disk }
     }
 
     /// Whether the tiers in memory know of the key.
@@ -294,7 +384,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             || self.compressed.as_ref().is_some_and(|compressed| compressed.tier.holds(hash, key_bytes))
     }
 
-    fn remove_now<Q>(&self, hash: u64, key: &Q, key_bytes: Option<&[u8]>) -> (bool, Left<'_, K, V>)
+    /// `then` is called with the stripe locked, when the tiers have changed.
+    fn remove_now<Q, R>(
+        &self,
+        hash: u64,
+        key: &Q,
+        key_bytes: Option<&[u8]>,
+        then: impl FnOnce(&Stripe<'_, K, Answer<V>>) -> R,
+    ) -> (bool, Left<'_, K, V>, R)
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
@@ -321,9 +418,27 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             (Some(disk), Some(key_bytes)) => disk.tier.remove(key_bytes),
             _ => false,
         };
+        let then = then(&stripe);
         stripe.raise();
         let departed = departed.unwrap_or_else(|| self.memory.nothing_departed());
-        (was_there, Left { departed, own: Some(own), is_owed })
+        (was_there, Left { departed, own: Some(own), is_owed }, then)
+    }
+
+    /// Takes the key out of the tiers of this process: there is something newer that is not to be stored. The stripe is locked, and
+    /// raised by the caller.
+    pub(super) fn supersede(&self, hash: u64, key: &K) -> (Option<Departed<'_, K, Stored<V>>>, bool) {
+        let departed = self.memory.remove_if(hash, key, Reason::Replaced, |_| true);
+        let mut is_owed = false;
+        if self.has_below() {
+            let key_bytes = bytes_of(key);
+            if let Some(compressed) = &self.compressed {
+                compressed.tier.replaced(hash, &key_bytes);
+            }
+            if let Some(disk) = &self.disk {
+                is_owed = disk.tier.replace(&key_bytes, None);
+            }
+        }
+        (departed, is_owed)
     }
 
     /// Returns when what was taken off the disk has survived what it is to survive.
@@ -339,7 +454,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// Whether there is a tier below memory.
     pub(super) fn has_below(&self) -> bool {
-        self.compressed.is_some() || self.disk.is_some()
+        self.compressed.is_some() || self.disk.is_some() || self.has_far()
     }
 
     /// The partition of a key as the tier counts them, and its quota.
@@ -357,12 +472,22 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// The weight of an entry, within what it may take.
-    fn weight(&self, key: &K, value: Option<&V>, options: &EntryOptions, room: Room) -> Result<u32, Refused> {
+    pub(super) fn weight(
+        &self,
+        key: &K,
+        value: Option<&V>,
+        options: &EntryOptions,
+        room: Room,
+    ) -> Result<u32, Refused> {
         if self.has_below()
             && let (Some(is_serialisable), Some(value)) = (self.weigher.is_serialisable, value)
             && !is_serialisable(value)
         {
-            let tier = if self.compressed.is_some() { "compressed" } else { "disk" };
+            let tier = match (&self.compressed, &self.disk) {
+                (Some(_), _) => "compressed",
+                (None, Some(_)) => "disk",
+                (None, None) => "shared",
+            };
             let text = format!("value of key {} does not serialise, must for the {tier} tier", shown(key));
             return Err(Refused { error: Error::invalid(text), is_too_large: false });
         }
@@ -422,9 +547,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn insert_with(&self, key: K, value: V, options: EntryOptions) -> Result<(), Error> {
         let shared = &*self.shared;
         shared.tasks.check_open()?;
-        let born = shared.stamps.born();
+        let born = shared.born();
         let entering = shared.prepare(key, Some(value), &options, born, None).map_err(|refused| refused.error)?;
-        let is_owed = shared.enter(entering);
+        let is_owed = if shared.has_far() {
+            Box::pin(self.shared.insert_far(vec![entering])).await
+        } else {
+            shared.enter(entering)
+        };
         shared.settle_on_disk(is_owed).await
     }
 
@@ -439,8 +568,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
         self.shared.tasks.check_open()?;
-        let removed = self.shared.remove(key).await;
-        self.shared.settle_on_disk(removed.was_on_disk).await?;
-        Ok(removed.was_there)
+        let shared = &self.shared;
+        let (removed, registered) = shared.remove_registered(key).await;
+        let far = match registered {
+            Some(registered) => Some(Box::pin(shared.remove_far(vec![registered])).await),
+            None => None,
+        };
+        shared.settle_on_disk(removed.was_on_disk).await?;
+        let Some(far) = far else { return Ok(removed.was_there) };
+        shared.answer_of(far.deferred)?;
+        Ok(removed.was_there || far.more_than(&[false]) > 0)
     }
 }

@@ -229,6 +229,12 @@ impl<K: Hash + Eq, T> Lease<K, T> {
         self.flight.begun
     }
 
+    /// Whether nobody has revoked it so far.
+    pub(crate) fn is_held(&self) -> bool {
+        let stripe = self.board.lock(self.hash);
+        stripe.held.flights.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight))
+    }
+
     /// Ends the flight: nobody joins it any more. With the stripe locked, says whether nobody has revoked the lease: only
     /// then may the result be stored, before the stripe is unlocked.
     pub(crate) fn finish(&self) -> (Stripe<'_, K, T>, bool) {

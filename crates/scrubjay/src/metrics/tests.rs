@@ -1,7 +1,7 @@
 //! Both ways out say the same, under the same names, in a format that others parse.
 
 use super::*;
-use crate::stats::{Counters, Departures, Frequent, Level, Rare, TierStats, Unit};
+use crate::stats::{Counters, Departures, Frequent, Level, Lower, Rare, TierStats, Unit};
 use ::metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
 };
@@ -29,7 +29,7 @@ fn counters() -> Counters {
 fn stats(counters: &Counters) -> Stats {
     let departures = Departures { evicted: 1, ..Departures::default() };
     let level = Level { entries: 3, weight: 300, capacity: 4096, unit: Unit::Bytes, departures };
-    counters.read(level, Some(TierStats::default()), None)
+    counters.read(level, Lower { compressed: Some(TierStats::default()), ..Lower::default() })
 }
 
 /// A page, parsed: the type of each family, and every sample by name and labels.
@@ -238,7 +238,7 @@ fn a_name_full_of_quotes_and_line_ends_is_escaped() {
 #[test]
 fn a_budget_in_entries_is_not_published_as_bytes() {
     let level = Level { entries: 3, weight: 3, capacity: 10, unit: Unit::Entries, ..Level::default() };
-    let page = parse(&Counters::new().read(level, None, None).to_prometheus("users"));
+    let page = parse(&Counters::new().read(level, Lower::default()).to_prometheus("users"));
     assert!((sample(&page, "scrubjay_capacity", &[("cache", "users"), ("tier", "memory")]) - 10.0).abs() < 1e-9);
     assert!(!page.kinds.contains_key("scrubjay_capacity_bytes"));
 }

@@ -6,6 +6,8 @@
 use super::{Counters, DiskStats, Dropped, Frequent, LoadTime, Rare};
 use crate::compressed::CompressedTier;
 use crate::memory::{Reason, Tier};
+use crate::object::ObjectStats;
+use crate::remote::RemoteStats;
 use serde::Serialize;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,6 +38,15 @@ pub struct Stats {
     pub disk: Option<TierStats>,
     /// What else there is to say of that tier.
     pub disk_store: Option<DiskStats>,
+    /// The remote tier, if the cache has one. Only what the tiers of this process missed is looked up here, and what a load asks
+    /// for once more when it begins. It holds what all processes put there: entries, weight and what leaves are the server's to know.
+    pub remote: Option<TierStats>,
+    /// What else there is to say of that tier.
+    pub remote_store: Option<RemoteStats>,
+    /// The object tier, if the cache has one. Only what the other tiers missed is looked up here.
+    pub object: Option<TierStats>,
+    /// What else there is to say of that tier.
+    pub object_store: Option<ObjectStats>,
     /// Calls of a loader that ended, well or not. A call for many keys is one.
     pub loads: u64,
     /// Of those, the ones that ended in an error, a panic or a hard timeout.
@@ -214,6 +225,15 @@ pub(crate) struct Level {
     pub(crate) departures: Departures,
 }
 
+/// What the tiers below memory say of themselves, each that there is.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Lower {
+    pub(crate) compressed: Option<TierStats>,
+    pub(crate) disk: Option<(TierStats, DiskStats)>,
+    pub(crate) remote: Option<(TierStats, RemoteStats)>,
+    pub(crate) object: Option<(TierStats, ObjectStats)>,
+}
+
 impl Level {
     /// What the tier holds now, and what has left it.
     pub(crate) fn of<K: Hash + Eq, V>(tier: &Tier<K, V>, unit: Unit) -> Level {
@@ -243,7 +263,8 @@ impl Stats {
 
     /// Lookups that some tier answered, stale ones included.
     pub fn hits(&self) -> u64 {
-        let below = [&self.compressed, &self.disk].into_iter().flatten().map(|tier| tier.hits + tier.stale_hits);
+        let below = [&self.compressed, &self.disk, &self.remote, &self.object];
+        let below = below.into_iter().flatten().map(|tier| tier.hits + tier.stale_hits);
         self.memory.hits + self.memory.stale_hits + below.sum::<u64>()
     }
 
@@ -346,21 +367,24 @@ impl Drops {
 
 impl Counters {
     /// Everything that was counted, with what memory holds now, and the own counts of the tiers below that there are.
-    pub(crate) fn read(
-        &self,
-        memory: Level,
-        compressed: Option<TierStats>,
-        disk: Option<(TierStats, DiskStats)>,
-    ) -> Stats {
+    pub(crate) fn read(&self, memory: Level, lower: Lower) -> Stats {
+        let Lower { compressed, disk, remote, object } = lower;
+        let own = [disk.as_ref().map(|disk| &disk.0), remote.as_ref().map(|remote| &remote.0)];
+        let own = own.into_iter().chain([compressed.as_ref(), object.as_ref().map(|object| &object.0)]).flatten();
+        let codec_errors = own.map(|tier| tier.drops.codec_errors()).sum();
         // A load's end is counted before its time and read after it: no time is without its load.
         let load_seconds = Duration::from_nanos(self.rare(Rare::LoadNanoseconds)).as_secs_f64();
         let load_errors = self.rare(Rare::LoadError);
         Stats {
             memory: self.read_memory(memory),
-            codec_errors: codec_errors_of(compressed.as_ref()) + codec_errors_of(disk.as_ref().map(|(tier, _)| tier)),
+            codec_errors,
             compressed: compressed.map(|tier| self.add_to_compressed(tier)),
             disk_store: disk.as_ref().map(|(_, store)| store.clone()),
             disk: disk.map(|(tier, _)| self.add_to_disk(tier)),
+            remote_store: remote.as_ref().map(|(_, store)| store.clone()),
+            remote: remote.map(|(tier, _)| self.add_to_remote(tier)),
+            object_store: object.as_ref().map(|(_, store)| store.clone()),
+            object: object.map(|(tier, _)| self.add_to_object(tier)),
             loads: load_errors + self.rare(Rare::LoadOk),
             load_errors,
             load_seconds,
@@ -405,6 +429,26 @@ impl Counters {
         }
     }
 
+    /// The same for the remote tier, which counts what is dropped itself.
+    fn add_to_remote(&self, tier: TierStats) -> TierStats {
+        TierStats {
+            hits: self.frequent(Frequent::RemoteHit),
+            stale_hits: self.frequent(Frequent::RemoteStaleHit),
+            misses: self.frequent(Frequent::RemoteMiss),
+            ..tier
+        }
+    }
+
+    /// And for the object tier.
+    fn add_to_object(&self, tier: TierStats) -> TierStats {
+        TierStats {
+            hits: self.rare(Rare::ObjectHit),
+            stale_hits: self.rare(Rare::ObjectStaleHit),
+            misses: self.rare(Rare::ObjectMiss),
+            ..tier
+        }
+    }
+
     fn read_memory(&self, level: Level) -> TierStats {
         TierStats {
             hits: self.frequent(Frequent::MemoryHit),
@@ -419,10 +463,6 @@ impl Counters {
             unit: level.unit,
         }
     }
-}
-
-fn codec_errors_of(tier: Option<&TierStats>) -> u64 {
-    tier.map_or(0, |tier| tier.drops.codec_errors())
 }
 
 impl From<&CompressedTier> for TierStats {

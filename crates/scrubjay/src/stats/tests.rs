@@ -6,7 +6,12 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 fn read(counters: &Counters) -> Stats {
-    counters.read(Level::default(), None, None)
+    counters.read(Level::default(), Lower::default())
+}
+
+/// A compressed tier that says so much of itself.
+fn below(tier: TierStats) -> Lower {
+    Lower { compressed: Some(tier), ..Lower::default() }
 }
 
 #[test]
@@ -94,8 +99,7 @@ fn what_the_compressed_tier_counts_itself_is_added_to_what_the_cache_counted_for
     counters.add(Frequent::CompressedMiss, 7);
     counters.dropped(Place::Compressed, Dropped::Expired);
     let own = Drops { expired: 2, not_encoded: 3, corrupt: 4, ..Drops::default() };
-    let stats =
-        counters.read(Level::default(), Some(TierStats { inserts: 9, drops: own, ..TierStats::default() }), None);
+    let stats = counters.read(Level::default(), below(TierStats { inserts: 9, drops: own, ..TierStats::default() }));
     let tier = stats.compressed.unwrap();
     assert_eq!((tier.hits, tier.stale_hits, tier.misses, tier.inserts), (5, 6, 7, 9));
     assert_eq!(tier.drops, Drops { expired: 3, ..own });
@@ -125,7 +129,7 @@ fn hits_save_the_mean_time_of_a_load_each() {
     counters.add(Frequent::MemoryMiss, 4);
     counters.add(Frequent::CompressedHit, 2);
     counters.add(Frequent::CompressedMiss, 2);
-    let stats = counters.read(Level::default(), Some(TierStats::default()), None);
+    let stats = counters.read(Level::default(), below(TierStats::default()));
     assert_eq!((stats.loads, stats.load_errors), (2, 1));
     assert!((stats.load_seconds_mean() - 0.2).abs() < 1e-9);
     assert!((stats.seconds_saved() - 2.0).abs() < 1e-9);
@@ -144,7 +148,7 @@ fn a_cache_that_nobody_asked_has_ratio_zero() {
 fn stats_serialise_with_the_names_of_their_fields() {
     let counters = Counters::with_slots(1);
     counters.count(Frequent::MemoryHit);
-    let stats = counters.read(Level::default(), Some(TierStats::default()), None);
+    let stats = counters.read(Level::default(), below(TierStats::default()));
     let json = serde_json::to_value(stats).unwrap();
     assert_eq!(json["memory"]["hits"], 1);
     assert_eq!(json["memory"]["unit"], "bytes");

@@ -120,3 +120,38 @@ fn a_raise_is_written_down_before_anybody_is_born_with_it() {
 fn places_are_those_that_were_written_down() {
     assert_eq!([place("a"), place("team:7"), place("")], [7747, 1322, 0]);
 }
+
+#[test]
+fn a_place_invalidates_every_tag_that_falls_into_it_held_or_not() {
+    let stamps = Stamps::new();
+    let early = tags(&stamps, &["early"]);
+    stamps.share();
+    let (late, other) = (tags(&stamps, &["late"]), tags(&stamps, &["other"]));
+    assert_eq!(std::collections::HashSet::from([place("early"), place("late"), place("other")]).len(), 3);
+    let before = stamps.born();
+    stamps.invalidate_place(place("early"));
+    stamps.invalidate_place(place("late"));
+    stamps.invalidate_place(place("never seen"));
+    assert!(!stamps.is_valid(before, Some(&early)), "attached before the registry was shared");
+    assert!(!stamps.is_valid(before, Some(&late)));
+    assert!(!stamps.is_valid_named(before, std::iter::once("never seen")), "its floor has it");
+    assert!(stamps.is_valid(before, Some(&other)) && stamps.is_valid(stamps.born(), Some(&late)));
+}
+
+#[test]
+fn tags_that_were_swept_are_invalidated_by_their_place_too() {
+    let stamps = Stamps::new();
+    stamps.share();
+    let held = tags(&stamps, &["held"]);
+    let before = stamps.born();
+    for number in 0..2 * SWEEP_MIN {
+        drop(tags(&stamps, &[&format!("swept:{number}")]));
+    }
+    assert!(stamps.tags_len() <= SWEEP_MIN + 1);
+    let names = stamps.registry.lock().by_place.as_ref().unwrap().values().map(Vec::len).sum::<usize>();
+    assert_eq!(names, stamps.tags_len(), "places forget with the registry");
+    stamps.invalidate_place(place("swept:1"));
+    stamps.invalidate_place(place("held"));
+    assert!(!stamps.is_valid(before, Some(&tags(&stamps, &["swept:1"]))), "a load that began before brings it back");
+    assert!(!stamps.is_valid(before, Some(&held)));
+}

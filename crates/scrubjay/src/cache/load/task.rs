@@ -6,11 +6,12 @@
 use super::super::Shared;
 use super::Loading;
 use super::call::call;
-use super::settle::Settled;
+use super::lead::{Lead, lead};
+use super::settle::{Ready, Settled};
 use crate::error::{Error, ErrorKind};
-use crate::flight::{Answer, Lease};
 use crate::key::Key;
 use crate::options::Loaded;
+use crate::remote::Filled;
 use crate::stats::Rare;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -20,49 +21,77 @@ use tracing::Instrument;
 impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Starts the load of these keys, which `loading` answers in their order. Where there is no runtime any more, or the cache
     /// is closed, the leases are dropped: that tells those who wait.
-    pub(in crate::cache) fn start(self: &Arc<Self>, leases: Vec<Lease<K, Answer<V>>>, loading: Loading<V>) {
-        let span = tracing::debug_span!("cache_load", cache = &*self.name, keys = leases.len());
+    pub(in crate::cache) fn start(self: &Arc<Self>, mut leads: Vec<Lead<K, V>>, loading: Loading<V>) {
+        let span = tracing::debug_span!("cache_load", cache = &*self.name, keys = leads.len());
         let (shared, tasks) = (Arc::downgrade(self), self.tasks.clone());
-        let (clock, limit) = (self.clock.clone(), self.settings.hard_timeout);
+        let (clock, limit, has_far) = (self.clock.clone(), self.settings.hard_timeout, self.has_far());
         let task = async move {
+            if has_far {
+                leads = Box::pin(lead(&shared, leads)).await;
+                if leads.is_empty() {
+                    return;
+                }
+            }
             let begin = clock.instant();
             let result = call(&tasks, limit, loading).await;
             let took = clock.instant().saturating_duration_since(begin);
             if let Some(shared) = shared.upgrade() {
-                shared.end(leases, flat(result), took);
+                match shared.ended(&leads, flat(result), took) {
+                    Ok(loaded) if has_far => Box::pin(shared.settle_all_far(leads, loaded, took)).await,
+                    Ok(loaded) => shared.settle_all(leads, loaded, took),
+                    Err(error) => leads.into_iter().for_each(|lead| shared.settle_failed(lead, &error)),
+                }
             }
         };
         // Refused only if the cache is closed; the leases went with the task then.
         let _ = self.tasks.spawn(task.instrument(span));
     }
 
-    fn end(&self, leases: Vec<Lease<K, Answer<V>>>, result: Result<Vec<Loaded<V>>, Error>, took: Duration) {
-        let result = result.and_then(|loaded| right_number(loaded, leases.len()));
+    /// Counts the end of a load, and says in the log if it failed.
+    fn ended(
+        &self,
+        leads: &[Lead<K, V>],
+        result: Result<Vec<Loaded<V>>, Error>,
+        took: Duration,
+    ) -> Result<Vec<Loaded<V>>, Error> {
+        let result = result.and_then(|loaded| right_number(loaded, leads.len()));
         self.counters.load_ended(took, result.is_ok());
-        let took_ms = took.as_millis();
-        match result {
-            Ok(loaded) => {
-                let keys = leases.len();
-                let settled = leases.into_iter().zip(loaded).map(|(lease, loaded)| self.settle(lease, loaded, took));
-                let (mut stored, mut revoked) = (0_u32, 0_u32);
-                for settled in settled {
-                    stored += u32::from(settled == Settled::Stored);
-                    revoked += u32::from(settled == Settled::Revoked);
-                }
-                let cache = &*self.name;
-                tracing::debug!(cache, keys, outcome = "loaded", stored, revoked, took_ms, "a load ended");
+        if let Err(error) = &result {
+            if error.kind() == ErrorKind::Timeout {
+                self.counters.count_rare(Rare::HardTimeout);
             }
-            Err(error) => {
-                if error.kind() == ErrorKind::Timeout {
-                    self.counters.count_rare(Rare::HardTimeout);
-                }
-                let (cache, keys, outcome) = (&*self.name, leases.len(), outcome(&error));
-                tracing::warn!(cache, keys, outcome, took_ms, %error, "a load ended");
-                for lease in leases {
-                    self.settle_failed(lease, &error);
-                }
-            }
+            let (cache, keys, outcome) = (&*self.name, leads.len(), outcome(error));
+            tracing::warn!(cache, keys, outcome, took_ms = took.as_millis(), %error, "a load ended");
         }
+        result
+    }
+
+    fn settle_all(&self, leads: Vec<Lead<K, V>>, loaded: Vec<Loaded<V>>, took: Duration) {
+        let settled = leads.into_iter().zip(loaded).map(|(lead, loaded)| self.settle(lead, loaded, took));
+        self.say(settled, took);
+    }
+
+    /// The same where other processes are to have it too: they first.
+    async fn settle_all_far(&self, leads: Vec<Lead<K, V>>, loaded: Vec<Loaded<V>>, took: Duration) {
+        let mut readies: Vec<Ready<K, V>> =
+            leads.into_iter().zip(loaded).map(|(lead, loaded)| self.ready(lead, loaded, took)).collect();
+        let filled = self.fill(&mut readies).await;
+        let settled = readies.into_iter().zip(filled).map(|(ready, filled)| match filled {
+            Some(Filled::Revoked) => self.revoked(ready),
+            Some(Filled::Stored | Filled::Unknown) | None => self.conclude(ready, filled),
+        });
+        self.say(settled, took);
+    }
+
+    fn say(&self, settled: impl Iterator<Item = Settled>, took: Duration) {
+        let (mut keys, mut stored, mut revoked) = (0_u32, 0_u32, 0_u32);
+        for settled in settled {
+            keys += 1;
+            stored += u32::from(settled == Settled::Stored);
+            revoked += u32::from(settled == Settled::Revoked);
+        }
+        let (cache, took_ms) = (&*self.name, took.as_millis());
+        tracing::debug!(cache, keys, outcome = "loaded", stored, revoked, took_ms, "a load ended");
     }
 }
 
