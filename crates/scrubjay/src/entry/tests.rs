@@ -7,7 +7,7 @@ const PLAIN: Packing = Packing { compression: Compression::None, len_min: 1024 }
 
 fn draft<'a>(key: &'a [u8], tags: &'a [&'a str]) -> Draft<'a> {
     let times = Times { stored_at_ms: 1_000, fresh_until_ms: 61_000, stale_until_ms: 121_000 };
-    Draft { identity: IDENTITY, key, times, cost: 2, local: Some(Local { born: 9, weight: 77 }), tags }
+    Draft { identity: IDENTITY, key, times, cost: 2, local: Some(Local { born: 9, weight: 77 }), shared: None, tags }
 }
 
 fn encoded(draft: &Draft<'_>, packing: Packing, payload: &[u8]) -> Vec<u8> {
@@ -53,8 +53,8 @@ fn a_reader_refuses_what_is_not_its_own() {
     assert_eq!(open(b"42", Identity { schema: 4, ..IDENTITY }), Refused::OtherSchema(3));
     assert_eq!(open(b"42", Identity { codec: 2, ..IDENTITY }), Refused::OtherCodec(1));
     let mut newer = bytes.clone();
-    newer[2] = 2;
-    assert_eq!(Entry::parse(&newer).unwrap_err(), Refused::NewerFormat(2));
+    newer[2] = 3;
+    assert_eq!(Entry::parse(&newer).unwrap_err(), Refused::NewerFormat(3));
 }
 
 /// The example of docs/entry-format.md, as it stands there.
@@ -76,6 +76,7 @@ fn the_documented_example_is_an_entry() {
         times,
         cost: 1,
         local: None,
+        shared: None,
         tags: &["team:7"],
     };
     let bytes = encoded(&draft, PLAIN, br#"{"name":"Ada"}"#);
@@ -230,18 +231,20 @@ proptest! {
     fn any_entry_comes_back(
         key in any::<Vec<u8>>(), namespace in "[a-zß]{0,20}", schema in any::<u32>(), codec in any::<u8>(),
         times in any::<[u64; 3]>(), cost in 0_u8..=3, local in any::<Option<(u64, u32)>>(),
+        shared in any::<Option<(u64, u64)>>(),
         tags in proptest::collection::vec("[a-zé:]{1,30}", 0..5), payload in any::<Vec<u8>>(), repeat in 1_usize..50,
         compression in proptest::sample::select(vec![Compression::None, Compression::Lz4, Compression::Zstd]),
     ) {
         let times = Times { stored_at_ms: times[0], fresh_until_ms: times[1], stale_until_ms: times[2] }.ordered();
         let identity = Identity { namespace: &namespace, schema, codec };
         let local = local.map(|(born, weight)| Local { born, weight });
+        let shared = shared.map(|(generation, sequence)| SharedBorn { generation, sequence });
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let draft = Draft { identity, key: &key, times, cost, local, tags: &tags };
+        let draft = Draft { identity, key: &key, times, cost, local, shared, tags: &tags };
         let payload = payload.repeat(repeat);
         let bytes = encoded(&draft, Packing { compression, len_min: 64 }, &payload);
         let entry = Entry::open(&bytes, &key, identity).unwrap();
-        prop_assert_eq!((entry.times, entry.cost, entry.local), (times, cost, local));
+        prop_assert_eq!((entry.times, entry.cost, entry.local, entry.shared), (times, cost, local, shared));
         prop_assert!(entry.tags.eq(tags));
         let mut scratch = Vec::new();
         prop_assert_eq!(entry.payload(&mut scratch).unwrap(), Some(payload.as_slice()));
