@@ -33,7 +33,8 @@ pub(crate) const RING: u64 = 256;
 /// One of them.
 const RAISE_LEN: usize = 24;
 /// Head and ring.
-pub(crate) const SHORT_LEN: usize = HEAD_LEN + RAISE_LEN * RING as usize;
+pub(crate) const SHORT_LEN: usize = HEAD_LEN + RAISE_LEN * 256;
+const _: () = assert!(RING == 256);
 const NUMBER_LEN: usize = 16;
 /// All of it.
 pub(crate) const WHOLE_LEN: usize = SHORT_LEN + NUMBER_LEN * FLOORS as usize;

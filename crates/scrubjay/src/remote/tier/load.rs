@@ -29,8 +29,7 @@ impl RemoteTier {
         let waiter = inner.waiters.register(key);
         let began_ms = inner.elapsed_ms();
         let (mut has_waited, mut poll) = (false, POLL_MIN);
-        loop {
-            let Some(names) = inner.names(key).filter(|_| inner.may_ask(&self.link, key)) else { break };
+        while let Some(names) = inner.names(key).filter(|_| inner.may_ask(&self.link, key)) {
             let mut lease = RemoteLease::new(inner, key, names, inner.token());
             let act = Act::Begin {
                 token: &lease.token,

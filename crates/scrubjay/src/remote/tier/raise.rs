@@ -19,7 +19,7 @@ impl RemoteTier {
         }
         let raising = Raising::new(inner, mark);
         if inner.is_serving(&self.link) && inner.raise_now(&self.link, mark).await.is_ok() {
-            raising.is_done();
+            raising.close();
             return Confirmed::Yes;
         }
         Confirmed::Deferred
@@ -41,7 +41,7 @@ impl<'a> Raising<'a> {
         Raising { inner, mark, is_done: false }
     }
 
-    fn is_done(mut self) {
+    fn close(mut self) {
         self.is_done = true;
     }
 }

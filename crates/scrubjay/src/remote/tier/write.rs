@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// Keys that are sent together.
 const BATCH: usize = 512;
+/// Of a value that is on its way, at least: half of what the link expects.
+const BYTES_PER_MS: usize = 8 << 10;
 
 impl RemoteTier {
     /// Writes and packs an entry with the payload that `write` appends, or one of a key that has no value. `None` if it cannot be
@@ -234,14 +236,15 @@ impl Inner {
         if acts.is_empty() {
             return Vec::new();
         }
-        let terms = self.terms(link);
+        let mut terms = self.terms(link);
+        terms.deadline_ms = terms.deadline_ms.saturating_add(time_of(&acts));
         let mut answers = self.ask_once(link, &acts, &terms).await;
         // The server's clock was not where it was thought to be.
         let late: Vec<usize> = (0..answers.len()).filter(|at| matches!(answers[*at].0, Ok(Answer::Late(_)))).collect();
         let Some(Ok(Answer::Late(server_ms))) = late.first().map(|at| answers[*at].0.clone()) else { return answers };
         self.note_server_ms(server_ms, self.elapsed_ms());
         let again: Vec<_> = late.iter().map(|at| acts[*at]).collect();
-        let terms = Terms { deadline_ms: self.deadline_ms(), ..terms };
+        let terms = Terms { deadline_ms: self.deadline_ms().saturating_add(time_of(&acts)), ..terms };
         for (at, answer) in late.into_iter().zip(self.ask_once(link, &again, &terms).await) {
             answers[at] = answer;
         }
@@ -266,6 +269,16 @@ impl Inner {
         }
         answers
     }
+}
+
+/// Milliseconds that values may be on their way beyond the time of a command: the link waits for them longer, too.
+fn time_of(acts: &[(&[u8], &KeyNames, Act<'_>)]) -> u64 {
+    let len = |act: &Act<'_>| match act {
+        Act::Fill { value, .. } | Act::Insert { value, .. } | Act::Replay { value, .. } => value.len(),
+        _ => 0,
+    };
+    let bytes: usize = acts.iter().map(|(_, _, act)| len(act)).sum();
+    u64::try_from(bytes / BYTES_PER_MS).unwrap_or(0)
 }
 
 /// What is to be done later about an insert that was not sent.
