@@ -4,7 +4,7 @@
 //! [`Object`] configures it. `place.rs` makes a store of a URL, `reach.rs` is the only way to it: every request there has a
 //! time limit, a place among so many at once, a breaker and a counter. `pack.rs` is the form of a pack and the names of
 //! objects (docs/object-format.md), `index.rs` knows where each key's newest entry lies, `pending.rs` holds what waits to be
-//! written. `tier.rs` answers the cache from these three; behind it `write.rs` gathers and writes, `refresh.rs` learns what others
+//! written. `tier.rs` takes changes, `read.rs` answers lookups; behind them `write.rs` gathers and writes, `news.rs` learns what others
 //! wrote, `upkeep.rs` rewrites and deletes. `report.rs` says how all of that is going.
 //!
 //! **Invariants**
@@ -16,9 +16,21 @@
 #![allow(dead_code, unused_imports, reason = "the cache takes it into its read path in a change of its own")]
 
 mod counters;
+mod hash;
+mod index;
+mod news;
 mod options;
+mod pack;
+mod pending;
 mod place;
+mod reach;
+mod read;
+mod report;
+#[cfg(test)]
+mod tests;
 mod tier;
+mod upkeep;
+mod write;
 
 pub use counters::ObjectStats;
 pub use options::Object;

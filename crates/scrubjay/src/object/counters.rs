@@ -90,7 +90,6 @@ pub(crate) enum Count {
     Failures,
     PacksWritten,
     LargeWritten,
-    ForeignObjects,
     Vanished,
     LeftOut,
     RemovalsDeferred,

@@ -4,6 +4,7 @@ use super::place::{Place, Secrets};
 use crate::entry::{Compression, Packing};
 use crate::error::Error;
 use crate::limits::milliseconds;
+use crate::remote::Removals;
 use object_store::ObjectStore;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,24 +41,25 @@ const REQUESTS_MAX: usize = 4096;
 ///
 /// | | an object each | packs of 8 MiB |
 /// |---|---|---|
-/// | write a million | 5.00 $ (1,000,000 PUT) | 0.004 $ (716 PUT) |
+/// | write a million | 5.00 $ (1,000,000 PUT) | 0.0036 $ (716 PUT) |
 /// | keep them, per month | 0.14 $ | 0.14 $ |
 /// | read a million | 0.40 $ | 0.40 $ |
-/// | a process starts | nothing, or 5.00 $ per thousand LIST | 0.0003 $ (1 LIST, 716 GET) |
+/// | a process starts | nothing | 0.0003 $ (1 LIST, 716 GET) |
 /// | a million misses | 0.40 $ | nothing |
-/// | look for news every minute, per process and month | | 0.22 $ |
+/// | look for news every minute, per process and month | nothing | 0.22 $ |
 ///
-/// docs/object-format.md has the formulas, and what happens in a process that writes slowly.
+/// docs/object-format.md has the formulas. What is not full is written all the same after the [`flush_interval`](Object::flush_interval): a process
+/// that writes little and often pays up to 0.43 $ a month for that. A confirmed removal is a PUT, shared by those that come with it.
 ///
 /// # What is promised
 ///
 /// - Never wrong data: an entry is checked against its key, cache, schema version and checksum, and its times.
 /// - In a process, reads see its own writes and removals at once.
 /// - Another process' writes and removals are seen after [`refresh_interval`](Object::refresh_interval) at the latest, or at once where a
-///   remote tier tells of them. If the store could not be listed for ten of these intervals, it is not read until it can.
+///   [remote tier](crate::Remote) tells of them. If the store could not be listed for ten of these intervals, it is not read until it can.
 /// - A process that is killed loses what it had not written yet, [`flush_interval`](Object::flush_interval) of it at most: of a key that was
 ///   written over in that time the next process may find the older value. What was removed stays removed, see
-///   [`confirm_removals`](Object::confirm_removals).
+///   [`removals`](Object::removals).
 /// - Without a remote tier there are no leases: a load that began before a removal in *another* process does not store over it, as
 ///   far as the clocks of both agree.
 #[derive(Clone, Debug)]
@@ -78,7 +80,7 @@ pub struct Object {
     pub(crate) read_timeout: Duration,
     pub(crate) write_timeout: Duration,
     pub(crate) requests_max: usize,
-    pub(crate) confirms_removals: bool,
+    pub(crate) removals: Removals,
     pub(crate) is_tended: bool,
 }
 
@@ -121,7 +123,7 @@ impl Object {
             read_timeout: Duration::from_secs(2),
             write_timeout: Duration::from_secs(30),
             requests_max: 64,
-            confirms_removals: true,
+            removals: Removals::default(),
             is_tended: true,
         }
     }
@@ -179,11 +181,11 @@ impl Object {
         self
     }
 
-    /// Whether [`remove`](crate::Cache::remove) and the like return when the store has it, which takes a small write that calls at
-    /// the same time share; or at once, and a process that is killed within the [`flush_interval`](Object::flush_interval) leaves the
-    /// old value to the next one. Unless said, they wait.
-    pub fn confirm_removals(mut self, is_confirmed: bool) -> Object {
-        self.confirms_removals = is_confirmed;
+    /// What [`remove`](crate::Cache::remove) and the like wait for. Confirmed, unless said: they return when the store has it, which
+    /// takes a small write that calls at the same time share. Deferred: at once, and a process that is killed within the
+    /// [`flush_interval`](Object::flush_interval) leaves the old value to the next one.
+    pub fn removals(mut self, removals: Removals) -> Object {
+        self.removals = removals;
         self
     }
 }
