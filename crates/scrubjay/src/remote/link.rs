@@ -44,9 +44,11 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use backoff::Backoff;
 use budget::Budget;
 use counters::{Counters, Seat, one};
+use futures_util::FutureExt;
 use live::Live;
 use redis::{Cmd, Value};
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -185,7 +187,7 @@ impl Link {
     pub(crate) async fn run_idempotent(&self, command: Cmd) -> Result<Value, Trouble> {
         let live = self.live()?;
         match self.send_one(&live, &command).await {
-            Err(trouble) if trouble.is_retryable() => self.retry(trouble, command).await,
+            Err(trouble) if trouble.is_retryable() => Box::pin(self.retry(trouble, command)).await,
             answer => answer,
         }
     }
@@ -203,8 +205,13 @@ impl Link {
         let live = self.live()?;
         let ScriptCall { command, .. } = ScriptCall::new(script, keys, args);
         match self.send_one(&live, &command).await {
-            answer if pipeline::is_unknown(&answer) => self.send_one(&live, &script.with_text(&command)).await,
-            Err(trouble) if trouble.is_retryable() && script.is_idempotent => self.retry(trouble, command).await,
+            answer if pipeline::is_unknown(&answer) => {
+                let with_text = script.with_text(&command);
+                Box::pin(self.send_one(&live, &with_text)).await
+            }
+            Err(trouble) if trouble.is_retryable() && script.is_idempotent => {
+                Box::pin(self.retry(trouble, command)).await
+            }
             answer => answer,
         }
     }
@@ -276,10 +283,19 @@ impl Link {
         self.inner.counters.seat(max).ok_or(Trouble::Full)
     }
 
+    /// The way of nearly every command: flat, since what is awaited in a nest of functions is copied from one to the next.
     async fn send_one(&self, live: &Live, command: &Cmd) -> Result<Value, Trouble> {
         let _seat = self.seat()?;
-        let time = Inner::time_for(self.inner.remote.command_timeout, pipeline::len_of(command));
-        let answer = self.inner.in_time(time, live.send(command)).await;
+        let inner = &*self.inner;
+        let time = Inner::time_for(inner.remote.command_timeout, pipeline::len_of(command));
+        let node = live.node_of(command);
+        let mut connection = live.nodes[node].connection.clone();
+        let answer = inner.limit(time, pin!(connection.send_packed_command(command))).await;
+        let answer = match answer {
+            Some(answer) if live.slots.is_none() || live::redirect_of(&answer).is_none() => trouble::sound(answer),
+            Some(answer) => inner.in_time(time, Box::pin(live.follow(node, command, answer))).await,
+            None => Err(inner.timed_out()),
+        };
         self.settle(live, answer)
     }
 
@@ -316,7 +332,7 @@ impl Link {
         }
         one(&self.inner.counters.retried);
         let pause = Duration::from_millis(Backoff::default().little_ms().min(RETRY_PAUSE_MAX_MS));
-        let _ = self.inner.limit(pause, std::future::pending::<()>()).await;
+        let _ = self.inner.limit(pause, pin!(std::future::pending::<()>())).await;
         let Ok(live) = self.live() else { return Err(trouble) };
         self.send_one(&live, &command).await
     }
@@ -346,20 +362,22 @@ impl Inner {
     }
 
     async fn in_time<T>(&self, time: Duration, answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        let timed = self.limit(time, answer);
-        timed.await.unwrap_or_else(|| {
-            one(&self.counters.timed_out);
-            Err(Trouble::TimedOut)
-        })
+        self.limit(time, pin!(answer)).await.unwrap_or_else(|| Err(self.timed_out()))
+    }
+
+    #[cold]
+    fn timed_out(&self) -> Trouble {
+        one(&self.counters.timed_out);
+        Trouble::TimedOut
     }
 
     /// `None` if it takes longer. Whoever polls it need not be on a runtime.
-    async fn limit<T>(&self, time: Duration, work: impl Future<Output = T>) -> Option<T> {
+    fn limit<F: Future>(&self, time: Duration, work: Pin<&mut F>) -> impl Future<Output = Option<F::Output>> {
         let timed = {
             let _runtime = self.runtime.enter();
             tokio::time::timeout(time, work)
         };
-        timed.await.ok()
+        timed.map(Result::ok)
     }
 
     fn end(&self) {

@@ -108,16 +108,20 @@ impl Live {
         slot_of(command).and_then(|slot| slots.master(slot)).unwrap_or(0)
     }
 
-    /// Sends a command to the master that it belongs to, and on to where that one says.
-    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, Trouble> {
-        let mut node = self.node_of(command);
+    /// Goes after a command that was sent to a master of a cluster, as far as the answers send it on.
+    pub(super) async fn follow(
+        &self,
+        mut node: usize,
+        command: &Cmd,
+        mut answer: Result<Value, RedisError>,
+    ) -> Result<Value, Trouble> {
         for _ in 0..REDIRECTS_MAX {
-            let answer = self.connection(node).send_packed_command(command).await;
-            match self.redirect_of(&answer) {
+            match redirect_of(&answer) {
                 None => return sound(answer),
                 Some(Redirect::Moved { slot, host, port }) => node = self.moved(slot, node, &host, port)?,
                 Some(Redirect::Ask { host, port }) => return self.ask(node, &host, port, command).await,
             }
+            answer = self.connection(node).send_packed_command(command).await;
         }
         Err(Trouble::Away("the cluster sends commands in a circle".into()))
     }
@@ -143,16 +147,6 @@ impl Live {
             let _ = self.moved(*slot, node, host, *port);
         }
         redirect.is_some()
-    }
-
-    /// Where an answer says that the command belongs.
-    fn redirect_of(&self, answer: &Result<Value, RedisError>) -> Option<Redirect> {
-        self.slots.as_ref()?;
-        match answer {
-            Ok(Value::ServerError(error)) => read_redirect(error.code(), error.details()?),
-            Ok(_) => None,
-            Err(error) => read_redirect(error.code()?, error.detail()?),
-        }
     }
 
     fn connection(&self, node: usize) -> MultiplexedConnection {
@@ -187,5 +181,14 @@ impl Live {
         pipeline.cmd("ASKING").add_command(command.clone());
         let answer = self.send_together(to, &pipeline).await?.pop();
         sound(Ok(answer.unwrap_or_default()))
+    }
+}
+
+/// Where an answer says that the command belongs.
+pub(super) fn redirect_of(answer: &Result<Value, RedisError>) -> Option<Redirect> {
+    match answer {
+        Ok(Value::ServerError(error)) => read_redirect(error.code(), error.details()?),
+        Ok(_) => None,
+        Err(error) => read_redirect(error.code()?, error.detail()?),
     }
 }
