@@ -28,8 +28,8 @@ fn check(bytes: &[u8]) {
     let mut scratch = Vec::new();
     let payload = entry.payload(&mut scratch);
     let tags: Vec<&str> = entry.tags.collect();
-    let Entry { identity, key, times, cost, local, .. } = entry;
-    let draft = Draft { identity, key, times, cost, local, tags: &tags };
+    let Entry { identity, key, times, cost, local, shared, .. } = entry;
+    let draft = Draft { identity, key, times, cost, local, shared, tags: &tags };
     let mut again = Vec::new();
     match payload {
         Ok(None) => draft.encode_absent(&mut again).unwrap(),

@@ -5,10 +5,10 @@
 //!
 //! ```text
 //!  0      2   3   4   5   6      8         12        16
-//!  | "SJ" | 1 |flg|cdc|nsl| keyl |  schema | payload |
+//!  | "SJ" |ver|flg|cdc|nsl| keyl |  schema | payload |
 //!  |      stored at       | tags |cst| 0   | original|     16 .. 32
-//!  | key | namespace | fresh, stale until | born, weight | tags | payload | crc-32 |
-//!                      (flag 3, 8 + 8)      (flag 4, 8 + 4)
+//!  | key | namespace | fresh, stale until | born, weight | generation, sequence | tags | payload | crc-32 |
+//!                      (flag 3, 8 + 8)      (flag 4, 8 + 4) (flag 5, 8 + 8)
 //! ```
 //!
 //! Invariants: the lengths in the header add up to the length of the whole; the last four bytes are the CRC-32 of all
@@ -48,13 +48,17 @@ pub(crate) const ORIGINAL_LEN_MAX: usize = 64 << 20;
 
 const MAGIC: [u8; 2] = *b"SJ";
 const VERSION: u8 = 1;
+/// That of an entry with a shared part, and of no other.
+const VERSION_SHARED: u8 = 2;
 const FLAG_COMPRESSION: u8 = 0b0000_0011;
 const FLAG_ABSENT: u8 = 0b0000_0100;
 const FLAG_TIMES: u8 = 0b0000_1000;
 const FLAG_LOCAL: u8 = 0b0001_0000;
-const FLAGS_KNOWN: u8 = FLAG_COMPRESSION | FLAG_ABSENT | FLAG_TIMES | FLAG_LOCAL;
+const FLAG_SHARED: u8 = 0b0010_0000;
+const FLAGS_KNOWN: u8 = FLAG_COMPRESSION | FLAG_ABSENT | FLAG_TIMES | FLAG_LOCAL | FLAG_SHARED;
 const TIMES_LEN: usize = 16;
 const LOCAL_LEN: usize = 12;
+const SHARED_LEN: usize = 16;
 /// The dearest cost class.
 const COST_MAX: u8 = 3;
 
@@ -76,4 +80,12 @@ pub(crate) struct Local {
     pub(crate) born: u64,
     /// Its weight in the memory tier.
     pub(crate) weight: u32,
+}
+
+/// Where the stamps that processes share stood when the load or insert of an entry began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SharedBorn {
+    /// Which life of the stamps; 0 if none is known.
+    pub(crate) generation: u64,
+    pub(crate) sequence: u64,
 }

@@ -4,7 +4,9 @@
 //! neither values nor where the bytes lie. Times go through an [`Anchor`]: what stands in the bytes is its reading, what
 //! is handed out is the cache's clock's.
 
-use crate::entry::{Anchor, Compression, Draft, Entry, Identity, Local, NotEncoded, Packing, Refused, Tags, Times};
+use crate::entry::{
+    Anchor, Compression, Draft, Entry, Identity, Local, NotEncoded, Packing, Refused, SharedBorn, Tags, Times,
+};
 use crate::error::BoxError;
 use std::cell::Cell;
 
@@ -53,6 +55,10 @@ pub(crate) struct Kept<'a> {
     pub(crate) born: u64,
     /// In the memory tier.
     pub(crate) weight: u32,
+    /// Where the shared stamps stood, in tiers that processes share.
+    pub(crate) shared: Option<SharedBorn>,
+    /// When it was stored, in Unix milliseconds.
+    pub(crate) stored_at_unix_ms: u64,
     pub(crate) tags: Tags<'a>,
     /// Whether it says that its key has no value.
     pub(crate) is_absent: bool,
@@ -100,7 +106,8 @@ impl Keeping {
         write: impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>,
         keep: impl FnOnce(Written<'_>) -> R,
     ) -> Result<R, NotKept> {
-        self.write_with(new, |draft, out| draft.encode(out, self.packing, write), keep)
+        let draft = self.draft_local(new);
+        write_with(&draft, |draft, out| draft.encode(out, self.packing, write), keep)
     }
 
     /// The same for a key that has no value.
@@ -108,36 +115,42 @@ impl Keeping {
     /// # Errors
     /// It cannot be kept.
     pub(crate) fn write_absent<R>(&self, new: &NewKept<'_>, keep: impl FnOnce(Written<'_>) -> R) -> Result<R, NotKept> {
-        self.write_with(new, |draft, out| draft.encode_absent(out), keep)
+        write_with(&self.draft_local(new), |draft, out| draft.encode_absent(out), keep)
     }
 
-    fn write_with<E, R>(
+    /// The same as [`write`](Keeping::write), or for `None` as [`write_absent`](Keeping::write_absent), of an entry that other
+    /// processes read: with `born` in place of what means something in this one only.
+    ///
+    /// # Errors
+    /// It cannot be kept.
+    pub(crate) fn write_shared<R>(
         &self,
         new: &NewKept<'_>,
-        encode: impl FnOnce(&Draft<'_>, &mut Vec<u8>) -> Result<(), NotEncoded<E>>,
+        born: SharedBorn,
+        write: Option<impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>>,
         keep: impl FnOnce(Written<'_>) -> R,
     ) -> Result<R, NotKept> {
-        let draft = Draft {
+        let draft = Draft { shared: Some(born), ..self.draft(new) };
+        match write {
+            Some(write) => write_with(&draft, |draft, out| draft.encode(out, self.packing, write), keep),
+            None => write_with(&draft, |draft, out| draft.encode_absent(out), keep),
+        }
+    }
+
+    fn draft<'a>(&'a self, new: &NewKept<'a>) -> Draft<'a> {
+        Draft {
             identity: self.identity(),
             key: new.key,
             times: self.anchor.to_unix(new.times),
             cost: new.cost,
-            local: Some(Local { born: new.born, weight: new.weight }),
+            local: None,
+            shared: None,
             tags: new.tags,
-        };
-        let mut buffer = take_buffer();
-        buffer.clear();
-        let result = match encode(&draft, &mut buffer) {
-            Ok(()) => {
-                let bytes = buffer.as_slice();
-                let is_packed = Entry::glance(bytes).is_ok_and(|entry| entry.compression() != Compression::None);
-                Ok(keep(Written { bytes, is_packed }))
-            }
-            Err(NotEncoded::TooLarge) => Err(NotKept::TooLarge),
-            Err(NotEncoded::Payload(_) | NotEncoded::OutOfLimits(_)) => Err(NotKept::NotEncoded),
-        };
-        put_back(buffer);
-        result
+        }
+    }
+
+    fn draft_local<'a>(&'a self, new: &NewKept<'a>) -> Draft<'a> {
+        Draft { local: Some(Local { born: new.born, weight: new.weight }), ..self.draft(new) }
     }
 
     /// Reads the entry of `key` in `bytes`. `is_valid` is asked first, before anything is unpacked; then `read` gets the
@@ -184,10 +197,32 @@ impl Keeping {
             cost: entry.cost,
             born: local.born,
             weight: local.weight,
+            shared: entry.shared,
+            stored_at_unix_ms: entry.times.stored_at_ms,
             tags: entry.tags,
             is_absent: entry.is_absent(),
         }
     }
+}
+
+fn write_with<E, R>(
+    draft: &Draft<'_>,
+    encode: impl FnOnce(&Draft<'_>, &mut Vec<u8>) -> Result<(), NotEncoded<E>>,
+    keep: impl FnOnce(Written<'_>) -> R,
+) -> Result<R, NotKept> {
+    let mut buffer = take_buffer();
+    buffer.clear();
+    let result = match encode(draft, &mut buffer) {
+        Ok(()) => {
+            let bytes = buffer.as_slice();
+            let is_packed = Entry::glance(bytes).is_ok_and(|entry| entry.compression() != Compression::None);
+            Ok(keep(Written { bytes, is_packed }))
+        }
+        Err(NotEncoded::TooLarge) => Err(NotKept::TooLarge),
+        Err(NotEncoded::Payload(_) | NotEncoded::OutOfLimits(_)) => Err(NotKept::NotEncoded),
+    };
+    put_back(buffer);
+    result
 }
 
 fn unusable(refused: Refused) -> Unusable {

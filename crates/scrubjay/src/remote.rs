@@ -8,13 +8,21 @@
 //! - A password is in [`Secret`] and in the connections, and nowhere else: not in an error, not in a log, not in a debug print.
 //! - No call waits for a server without a limit.
 
+mod counters;
+mod echo;
 mod lease;
 mod link;
+mod missed;
+mod names;
 mod options;
 mod report;
+mod scripts;
+mod stamps;
 #[cfg(test)]
 mod tests;
 mod tier;
+mod transactions;
+mod waiters;
 
 use crate::entry::{Compression, Packing};
 use std::fmt;

@@ -72,7 +72,7 @@ impl TagSet {
 }
 
 /// What a raise of the sequence is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Mark {
     /// The whole cache was cleared.
     Cleared,

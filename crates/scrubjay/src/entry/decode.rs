@@ -1,8 +1,9 @@
 //! Reading an entry, from bytes that anybody may have written.
 
 use super::{
-    CHECKSUM_LEN, COST_MAX, Compression, FLAG_ABSENT, FLAG_COMPRESSION, FLAG_LOCAL, FLAG_TIMES, FLAGS_KNOWN,
-    HEADER_LEN, Identity, LOCAL_LEN, Local, MAGIC, TAG_LEN_MAX, TAGS_MAX, TIMES_LEN, Times, VERSION, pack,
+    CHECKSUM_LEN, COST_MAX, Compression, FLAG_ABSENT, FLAG_COMPRESSION, FLAG_LOCAL, FLAG_SHARED, FLAG_TIMES,
+    FLAGS_KNOWN, HEADER_LEN, Identity, LOCAL_LEN, Local, MAGIC, SHARED_LEN, SharedBorn, TAG_LEN_MAX, TAGS_MAX,
+    TIMES_LEN, Times, VERSION, VERSION_SHARED, pack,
 };
 
 /// An entry's parts, as they lie in its bytes.
@@ -14,6 +15,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) times: Times,
     pub(crate) cost: u8,
     pub(crate) local: Option<Local>,
+    pub(crate) shared: Option<SharedBorn>,
     pub(crate) tags: Tags<'a>,
     packed: Packed<'a>,
 }
@@ -143,7 +145,7 @@ fn check_frame(bytes: &[u8]) -> Result<(&[u8], u32), Refused> {
         return Err(Flaw::Magic.into());
     }
     match *version {
-        VERSION => {}
+        VERSION | VERSION_SHARED => {}
         0 => return Err(Flaw::Magic.into()),
         newer => return Err(Refused::NewerFormat(newer)),
     }
@@ -156,7 +158,7 @@ fn check_frame(bytes: &[u8]) -> Result<(&[u8], u32), Refused> {
 
 fn parse_body(body: &[u8]) -> Result<Entry<'_>, Flaw> {
     let mut rest = Cursor(body);
-    let [_, _, _, flags, codec, namespace_len] = rest.array()?;
+    let [_, _, version, flags, codec, namespace_len] = rest.array()?;
     let key_len = usize::from(u16::from_le_bytes(rest.array()?));
     let schema = u32::from_le_bytes(rest.array()?);
     let payload_len = as_len(u32::from_le_bytes(rest.array()?))?;
@@ -164,7 +166,8 @@ fn parse_body(body: &[u8]) -> Result<Entry<'_>, Flaw> {
     let tags_len = usize::from(u16::from_le_bytes(rest.array()?));
     let [cost, reserved] = rest.array()?;
     let original_len = as_len(u32::from_le_bytes(rest.array()?))?;
-    if flags & !FLAGS_KNOWN != 0 || reserved != 0 || cost > COST_MAX {
+    let is_shared = flags & FLAG_SHARED != 0;
+    if flags & !FLAGS_KNOWN != 0 || reserved != 0 || cost > COST_MAX || is_shared != (version == VERSION_SHARED) {
         return Err(Flaw::Header);
     }
     let key = rest.take(key_len)?;
@@ -184,6 +187,7 @@ fn parse_body(body: &[u8]) -> Result<Entry<'_>, Flaw> {
         let born = u64::from_le_bytes(part.array()?);
         local = Some(Local { born, weight: u32::from_le_bytes(part.array()?) });
     }
+    let shared = if is_shared { Some(parse_shared(rest.take(SHARED_LEN)?)?) } else { None };
     let tags = Tags::check(rest.take(tags_len)?)?;
     let payload = rest.take(payload_len)?;
     if !rest.0.is_empty() {
@@ -191,7 +195,13 @@ fn parse_body(body: &[u8]) -> Result<Entry<'_>, Flaw> {
     }
     let namespace = std::str::from_utf8(namespace).map_err(|_| Flaw::Text)?;
     let packed = packed(flags, payload, original_len)?;
-    Ok(Entry { identity: Identity { namespace, schema, codec }, key, times, cost, local, tags, packed })
+    Ok(Entry { identity: Identity { namespace, schema, codec }, key, times, cost, local, shared, tags, packed })
+}
+
+fn parse_shared(part: &[u8]) -> Result<SharedBorn, Flaw> {
+    let mut part = Cursor(part);
+    let generation = u64::from_le_bytes(part.array()?);
+    Ok(SharedBorn { generation, sequence: u64::from_le_bytes(part.array()?) })
 }
 
 fn packed(flags: u8, payload: &[u8], original_len: usize) -> Result<Packed<'_>, Flaw> {
@@ -238,6 +248,11 @@ pub(crate) struct Tags<'a> {
 }
 
 impl<'a> Tags<'a> {
+    /// No tags.
+    pub(crate) fn none() -> Tags<'a> {
+        Tags { bytes: &[] }
+    }
+
     fn check(bytes: &'a [u8]) -> Result<Tags<'a>, Flaw> {
         let (mut rest, mut count) = (Cursor(bytes), 0);
         while !rest.0.is_empty() {

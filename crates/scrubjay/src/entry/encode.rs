@@ -1,8 +1,9 @@
 //! Writing an entry: the header is laid down with holes, the codec appends its payload behind it, the holes are filled.
 
 use super::{
-    CHECKSUM_LEN, COST_MAX, Compression, FLAG_ABSENT, FLAG_LOCAL, FLAG_TIMES, HEADER_LEN, Identity, KEY_LEN_MAX, Local,
-    MAGIC, NAMESPACE_LEN_MAX, ORIGINAL_LEN_MAX, Packing, TAG_LEN_MAX, TAGS_MAX, Times, VERSION, pack,
+    CHECKSUM_LEN, COST_MAX, Compression, FLAG_ABSENT, FLAG_LOCAL, FLAG_SHARED, FLAG_TIMES, HEADER_LEN, Identity,
+    KEY_LEN_MAX, Local, MAGIC, NAMESPACE_LEN_MAX, ORIGINAL_LEN_MAX, Packing, SharedBorn, TAG_LEN_MAX, TAGS_MAX, Times,
+    VERSION, VERSION_SHARED, pack,
 };
 
 /// An entry to write, but for its payload.
@@ -15,6 +16,7 @@ pub(crate) struct Draft<'a> {
     /// Cost class of loading it again, 0..=3.
     pub(crate) cost: u8,
     pub(crate) local: Option<Local>,
+    pub(crate) shared: Option<SharedBorn>,
     pub(crate) tags: &'a [&'a str],
 }
 
@@ -76,6 +78,10 @@ impl Draft<'_> {
             out.extend_from_slice(&local.born.to_le_bytes());
             out.extend_from_slice(&local.weight.to_le_bytes());
         }
+        if let Some(shared) = self.shared {
+            out.extend_from_slice(&shared.generation.to_le_bytes());
+            out.extend_from_slice(&shared.sequence.to_le_bytes());
+        }
         let tags_start = out.len();
         for tag in self.tags {
             out.extend_from_slice(&narrow::<u16, _>(tag.len())?.to_le_bytes());
@@ -114,8 +120,9 @@ impl Draft<'_> {
         flags |= if is_absent { FLAG_ABSENT } else { 0 };
         flags |= if self.times.fresh_until_ms == 0 { 0 } else { FLAG_TIMES };
         flags |= if self.local.is_some() { FLAG_LOCAL } else { 0 };
+        flags |= if self.shared.is_some() { FLAG_SHARED } else { 0 };
         header[0..2].copy_from_slice(&MAGIC);
-        header[2] = VERSION;
+        header[2] = if self.shared.is_some() { VERSION_SHARED } else { VERSION };
         header[3] = flags;
         header[4] = self.identity.codec;
         header[5] = narrow(self.identity.namespace.len())?;

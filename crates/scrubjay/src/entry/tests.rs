@@ -7,7 +7,7 @@ const PLAIN: Packing = Packing { compression: Compression::None, len_min: 1024 }
 
 fn draft<'a>(key: &'a [u8], tags: &'a [&'a str]) -> Draft<'a> {
     let times = Times { stored_at_ms: 1_000, fresh_until_ms: 61_000, stale_until_ms: 121_000 };
-    Draft { identity: IDENTITY, key, times, cost: 2, local: Some(Local { born: 9, weight: 77 }), tags }
+    Draft { identity: IDENTITY, key, times, cost: 2, local: Some(Local { born: 9, weight: 77 }), shared: None, tags }
 }
 
 fn encoded(draft: &Draft<'_>, packing: Packing, payload: &[u8]) -> Vec<u8> {
@@ -53,37 +53,72 @@ fn a_reader_refuses_what_is_not_its_own() {
     assert_eq!(open(b"42", Identity { schema: 4, ..IDENTITY }), Refused::OtherSchema(3));
     assert_eq!(open(b"42", Identity { codec: 2, ..IDENTITY }), Refused::OtherCodec(1));
     let mut newer = bytes.clone();
-    newer[2] = 2;
-    assert_eq!(Entry::parse(&newer).unwrap_err(), Refused::NewerFormat(2));
+    newer[2] = 3;
+    assert_eq!(Entry::parse(&newer).unwrap_err(), Refused::NewerFormat(3));
 }
 
-/// The example of docs/entry-format.md, as it stands there.
-fn documented() -> Vec<u8> {
+/// An example of docs/entry-format.md, as it stands there.
+fn documented(fence: &str) -> Vec<u8> {
     let document = include_str!("../../../../docs/entry-format.md");
-    let example = document.split("```hex").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example = document.split(fence).nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let columns = example.lines().filter_map(|line| line.split('|').next());
     let digits: String = columns.flat_map(str::chars).filter(char::is_ascii_hexdigit).collect();
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect()
 }
 
 #[test]
-fn the_documented_example_is_an_entry() {
+fn the_documented_examples_are_entries() {
     let times =
         Times { stored_at_ms: 1_795_000_000_000, fresh_until_ms: 1_795_000_300_000, stale_until_ms: 1_795_000_360_000 };
-    let draft = Draft {
-        identity: Identity { namespace: "users", schema: 3, codec: 2 },
-        key: b"42",
-        times,
-        cost: 1,
-        local: None,
-        tags: &["team:7"],
-    };
-    let bytes = encoded(&draft, PLAIN, br#"{"name":"Ada"}"#);
-    let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(bytes == documented(), "docs/entry-format.md should have\n{}", hex.join(" "));
-    let entry = Entry::open(&bytes, b"42", draft.identity).unwrap();
-    assert_eq!((entry.times, entry.cost, entry.local), (times, 1, None));
-    assert_eq!(entry.payload(&mut Vec::new()).unwrap(), Some(&br#"{"name":"Ada"}"#[..]));
+    let born = SharedBorn { generation: 0xa1, sequence: 5 };
+    for (fence, shared) in [("```hex\n", None), ("```hex2\n", Some(born))] {
+        let draft = Draft {
+            identity: Identity { namespace: "users", schema: 3, codec: 2 },
+            key: b"42",
+            times,
+            cost: 1,
+            local: None,
+            shared,
+            tags: &["team:7"],
+        };
+        let bytes = encoded(&draft, PLAIN, br#"{"name":"Ada"}"#);
+        let hex: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(bytes == documented(fence), "docs/entry-format.md should have\n{}", hex.join(" "));
+        let entry = Entry::open(&bytes, b"42", draft.identity).unwrap();
+        assert_eq!((entry.times, entry.cost, entry.local, entry.shared), (times, 1, None, shared));
+        assert_eq!(entry.payload(&mut Vec::new()).unwrap(), Some(&br#"{"name":"Ada"}"#[..]));
+    }
+}
+
+#[test]
+fn the_shared_part_and_version_2_come_together() {
+    let with = Draft { shared: Some(SharedBorn { generation: 7, sequence: 9 }), ..draft(b"42", &["x"]) };
+    let (with, without) = (encoded(&with, PLAIN, b"payload"), encoded(&draft(b"42", &["x"]), PLAIN, b"payload"));
+    assert_eq!((with[2], without[2]), (2, 1));
+    for (mut bytes, version) in [(with, 1), (without, 2)] {
+        bytes[2] = version;
+        assert_eq!(Entry::parse(&signed(bytes)), Err(Refused::Corrupt(Flaw::Header)));
+    }
+}
+
+/// The reader that docs/entry-format.md gives for another language reads what this one writes.
+#[test]
+fn the_documented_reader_in_python_reads_both_examples() {
+    let document = include_str!("../../../../docs/entry-format.md");
+    let reader = document.split("```python").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let hex = |fence| documented(fence).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let asserts = format!(
+        "one, two = (read_entry(bytes.fromhex(text)) for text in ('{}', '{}'))
+assert one['value'] == two['value'] == b'{{\"name\":\"Ada\"}}', one
+assert one['tags'] == two['tags'] == ['team:7'], two
+assert (one['shared'], two['shared']) == (None, (0xa1, 5)), two
+",
+        hex("```hex\n"),
+        hex("```hex2\n"),
+    );
+    let run = std::process::Command::new("python3").arg("-c").arg(format!("{reader}\n{asserts}")).output();
+    let Ok(output) = run else { return };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
@@ -230,18 +265,20 @@ proptest! {
     fn any_entry_comes_back(
         key in any::<Vec<u8>>(), namespace in "[a-zß]{0,20}", schema in any::<u32>(), codec in any::<u8>(),
         times in any::<[u64; 3]>(), cost in 0_u8..=3, local in any::<Option<(u64, u32)>>(),
+        shared in any::<Option<(u64, u64)>>(),
         tags in proptest::collection::vec("[a-zé:]{1,30}", 0..5), payload in any::<Vec<u8>>(), repeat in 1_usize..50,
         compression in proptest::sample::select(vec![Compression::None, Compression::Lz4, Compression::Zstd]),
     ) {
         let times = Times { stored_at_ms: times[0], fresh_until_ms: times[1], stale_until_ms: times[2] }.ordered();
         let identity = Identity { namespace: &namespace, schema, codec };
         let local = local.map(|(born, weight)| Local { born, weight });
+        let shared = shared.map(|(generation, sequence)| SharedBorn { generation, sequence });
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-        let draft = Draft { identity, key: &key, times, cost, local, tags: &tags };
+        let draft = Draft { identity, key: &key, times, cost, local, shared, tags: &tags };
         let payload = payload.repeat(repeat);
         let bytes = encoded(&draft, Packing { compression, len_min: 64 }, &payload);
         let entry = Entry::open(&bytes, &key, identity).unwrap();
-        prop_assert_eq!((entry.times, entry.cost, entry.local), (times, cost, local));
+        prop_assert_eq!((entry.times, entry.cost, entry.local, entry.shared), (times, cost, local, shared));
         prop_assert!(entry.tags.eq(tags));
         let mut scratch = Vec::new();
         prop_assert_eq!(entry.payload(&mut scratch).unwrap(), Some(payload.as_slice()));

@@ -1,5 +1,9 @@
 //! What the remote tier says of itself: its state, and its numbers.
 
+use super::counters::Count;
+use super::link::{Link, LinkState, News};
+use super::tier::Inner;
+use crate::health::TierState;
 use serde::Serialize;
 
 /// More of the remote tier, beside its [`TierStats`](crate::TierStats): what it has to do with other processes, and with a
@@ -88,4 +92,72 @@ pub struct RemoteStats {
     pub connects: u64,
     /// How often the server was left alone for a while, since it kept failing.
     pub breaker_opened: u64,
+}
+
+impl Inner {
+    /// What was counted so far.
+    pub(super) fn stats(&self, link: &Link) -> RemoteStats {
+        let of = |count: Count| self.counters.read(count);
+        let link_stats = link.stats();
+        let (missed_pending, missed_bytes) = self.missed_now();
+        RemoteStats {
+            is_serving: matches!(link.state(), LinkState::Serving { .. }),
+            trust_age_ms: self.trust_age_ms(),
+            stored: of(Count::Stored),
+            removed: of(Count::Removed),
+            skipped: of(Count::Skipped),
+            failed: of(Count::Failed),
+            invalidated: of(Count::Invalidated),
+            corrupt: of(Count::Corrupt),
+            undecodable: of(Count::Undecodable),
+            foreign: of(Count::Foreign),
+            too_large: of(Count::TooLarge),
+            not_encoded: of(Count::NotEncoded),
+            out_of_memory: of(Count::OutOfMemory),
+            unprotected: of(Count::Unprotected),
+            leases: of(Count::Lease),
+            waits: of(Count::Wait),
+            shared_loads: of(Count::SharedLoad),
+            alone: of(Count::Alone),
+            revoked: of(Count::Revoked),
+            invalidations: of(Count::Invalidation),
+            echoes: of(Count::Echo),
+            marks: of(Count::Mark),
+            distrusted: of(Count::Distrusted),
+            generations: of(Count::Generation),
+            deferred: of(Count::Deferred),
+            replayed: of(Count::Replayed),
+            outdated: of(Count::Outdated),
+            missed_pending,
+            missed_bytes,
+            missed_overflows: of(Count::Overflow),
+            timed_out: link_stats.timed_out,
+            retried: link_stats.retried,
+            shed: link_stats.shed,
+            in_flight: u64::try_from(link_stats.in_flight).unwrap_or(u64::MAX),
+            connects: link_stats.connected,
+            breaker_opened: link_stats.opened,
+        }
+    }
+
+    /// How it is doing, and why.
+    pub(super) fn health(&self, link: &Link) -> (TierState, Option<String>) {
+        let coherence = match link.state() {
+            LinkState::Closed => return (TierState::Closed, None),
+            LinkState::Connecting { why } => {
+                let why = why.map_or_else(|| "the server is not connected yet".to_owned(), |why| why.to_string());
+                return (TierState::Unavailable, Some(why));
+            }
+            LinkState::Away { why, .. } => return (TierState::Unavailable, Some(why.to_string())),
+            LinkState::Serving { coherence } => coherence,
+        };
+        if let News::PubSub(Some(why)) = coherence {
+            let message = format!("what other programs write is not heard of, since the server does not track: {why}");
+            return (TierState::Degraded, Some(message));
+        }
+        match self.missed_now() {
+            (0, _) => (TierState::Serving, None),
+            (missed, _) => (TierState::Degraded, Some(format!("{missed} changes wait to be done on the server"))),
+        }
+    }
 }

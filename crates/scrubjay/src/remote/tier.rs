@@ -1,20 +1,66 @@
 //! The tier that processes share: entries of a cache on a Redis-compatible server.
 //!
-//! Keys are the cache's key bytes here. Reads never fail: what cannot be had in time is a miss, and counted.
+//! Keys are the cache's key bytes here. Reads never fail: what cannot be had in time is a miss, and counted. `tier/read.rs` looks
+//! keys up, `tier/load.rs` asks for leases and ends them, `tier/write.rs` inserts and removes, `tier/raise.rs` keeps
+//! the shared stamps, `tier/watch.rs` hears what others change, `tier/replay.rs` does what was missed, `tier/sweep.rs` walks.
+//!
+//! **Invariants**
+//! 1. *Whose load may store.* A load's result is stored on the server only while its token lies in the lease, checked and stored as
+//!    one. Every removal and every insert deletes the lease. So what began before a removal is never stored after it.
+//! 2. *What this process changes it does not read.* From before a change is done above until the server's answer is in the
+//!    books, and for as long as there is no certain answer, the key is not read from the server ([`Changing`], then
+//!    [`Missed`]). So no lookup carries back up what the tiers above have let go.
+//! 3. *Nothing is assumed of what is not known.* A command without a certain answer makes its key a missed removal. A write that may
+//!    still be on its way is refused by the server after its deadline, and what replaces it waits for that (the fence).
+//! 4. *News are acted upon in this order*: the mirror of the stamps first, then the tiers above. A lookup judged by the old mirror
+//!    began before the tiers above were told, and what it stores does not count.
+//! 5. *A raise of this process is pending before the tiers above are told of it*, and until the mirror has it.
+//! 6. *Own changes are checked, not ignored* ([`Echo`]): the news of a key that this process wrote lets go what is above unless the
+//!    very thing that it wrote is there.
+//! 7. *What was not heard of is not trusted.* After a lost connection: news first, then the stamps, then everything above is let go,
+//!    then what was missed is done, and only then does the tier serve.
+//! 8. *Deleting is always safe*, storing never by itself: wherever two orders of events cannot be told apart, the key goes.
 
 use super::Remote;
+use super::counters::{Count, Counters};
+use super::echo::Echo;
 use super::lease::RemoteLease;
+use super::link::{Link, LinkSetup, LinkState, News};
+use super::missed::{Missed, Noted, Op};
+use super::names::{KeyNames, Names};
+use super::options::OnDisconnect;
 use super::report::RemoteStats;
+use super::scripts::Terms;
+use super::stamps::Mirror;
+use super::waiters::Waiters;
 use crate::clock::Clock;
-use crate::error::{BoxError, Error};
+use crate::entry::Anchor;
+use crate::error::Error;
 use crate::health::TierState;
-use crate::kept::{Kept, NewKept};
+use crate::kept::Keeping;
 use crate::tags::Mark;
+use ahash::RandomState;
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
+use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
+
+mod load;
+mod raise;
+mod read;
+mod replay;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod watch;
+mod write;
+
+pub(crate) use crate::entry::SharedBorn;
 
 /// What the tier must know of the cache that it belongs to.
 pub(crate) struct RemoteSetup {
@@ -43,18 +89,16 @@ pub(crate) trait Above: Send + Sync {
     fn distrusted(&self);
 }
 
-/// Where the shared stamps stood when a load or an insert began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct SharedBorn {
-    /// Which life of the stamps; 0 if none is known.
-    pub(crate) generation: u64,
-    pub(crate) sequence: u64,
-}
-
 /// An entry ready to be sent.
 #[derive(Clone, Debug)]
 pub(crate) struct Encoded {
-    pub(super) bytes: Bytes,
+    bytes: Bytes,
+    /// By the cache's clock; 0 for never.
+    expires_ms: u64,
+    /// In Unix milliseconds.
+    stored_at_ms: u64,
+    /// Whether it can be stored later: it says which stamps it was born with, and when.
+    may_wait: bool,
 }
 
 /// What asking for a lease came to.
@@ -115,11 +159,68 @@ pub(crate) enum Trust {
 
 /// Keys that are being changed: as long as it lives, this process does not read them from the server.
 #[must_use]
-pub(crate) struct Changing {}
+pub(crate) struct Changing {
+    inner: Arc<Inner>,
+    keys: Vec<Vec<u8>>,
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        let mut changing = self.inner.changing.lock();
+        for key in &self.keys {
+            if let Some(count) = changing.get_mut(key) {
+                *count -= 1;
+                if *count == 0 {
+                    changing.remove(key);
+                }
+            }
+        }
+    }
+}
 
 /// Entries on a server that processes share.
 pub(crate) struct RemoteTier {
-    remote: Remote,
+    inner: Arc<Inner>,
+    link: Link,
+}
+
+/// A place for lookups to notice that a key was changed meanwhile.
+const CHANGES: usize = 256;
+
+/// What the tier is when nobody calls it: the link tells it what it hears.
+pub(super) struct Inner {
+    pub(super) remote: Remote,
+    pub(super) names: Names,
+    keeping: Keeping,
+    pub(super) clock: Clock,
+    pub(super) runtime: Handle,
+    pub(super) counters: Counters,
+    /// Who this is among those who publish.
+    origin: [u8; 16],
+    random: RandomState,
+    drawn: AtomicU64,
+    begun: Instant,
+    /// What the server's clock is ahead of this tier's own count of milliseconds.
+    server_ahead_ms: AtomicI64,
+    mirror: Mutex<Mirror>,
+    echo: Mutex<Echo>,
+    checks: Mutex<watch::Checks>,
+    missed: Mutex<Missed>,
+    is_anything_missed: AtomicBool,
+    changing: Mutex<HashMap<Vec<u8>, u32, RandomState>>,
+    changes: Box<[AtomicU64]>,
+    pub(super) waiters: Waiters,
+    above: OnceLock<Arc<dyn Above>>,
+    /// Cleared when the tier goes: the link has this as its watcher.
+    link: ArcSwapOption<Link>,
+    /// Odd while connected: raised when the connection is lost, and when all is caught up with.
+    outage: AtomicUsize,
+    /// The last moment at which every change was known to have been heard of, by the cache's clock.
+    trusted_ms: AtomicU64,
+    /// Whether news of the stamps wait to be read.
+    are_stamps_due: AtomicBool,
+    catching_up: tokio::sync::Mutex<()>,
+    draining: tokio::sync::Mutex<()>,
 }
 
 impl RemoteTier {
@@ -128,161 +229,248 @@ impl RemoteTier {
     /// # Errors
     /// `Invalid`: the configuration is wrong.
     pub(crate) fn start(setup: RemoteSetup) -> Result<RemoteTier, Error> {
-        Ok(RemoteTier { remote: setup.remote })
+        let RemoteSetup { name, schema, codec_id, clock, runtime, remote } = setup;
+        let names = Names::new(&remote.prefix, &name, schema, remote.is_raw);
+        let link = LinkSetup {
+            remote: remote.clone(),
+            cache: Arc::from(&*name),
+            clock: clock.clone(),
+            runtime: runtime.clone(),
+            prefixes: names.tracked(),
+            channel: names.channel(),
+        };
+        let now_ms = clock.now_ms();
+        let anchor = Anchor::new(now_ms, clock.unix_ms_at_zero().saturating_add(now_ms));
+        let keeping = Keeping { namespace: name, schema, codec: codec_id, packing: remote.packing, anchor };
+        let random = RandomState::new();
+        let mut origin = [0; 16];
+        origin.copy_from_slice(format!("{:016x}", random.hash_one(u64::MAX)).as_bytes());
+        let inner = Arc::new(Inner {
+            names,
+            keeping,
+            runtime,
+            counters: Counters::default(),
+            origin,
+            random,
+            drawn: AtomicU64::new(0),
+            begun: clock.instant(),
+            clock,
+            server_ahead_ms: AtomicI64::new(0),
+            mirror: Mutex::default(),
+            echo: Mutex::default(),
+            checks: Mutex::default(),
+            missed: Mutex::new(Missed::new(remote.missed_bytes_max, !remote.is_raw)),
+            is_anything_missed: AtomicBool::new(false),
+            changing: Mutex::default(),
+            changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
+            waiters: Waiters::default(),
+            above: OnceLock::new(),
+            link: ArcSwapOption::empty(),
+            outage: AtomicUsize::new(0),
+            trusted_ms: AtomicU64::new(now_ms),
+            are_stamps_due: AtomicBool::new(false),
+            catching_up: tokio::sync::Mutex::const_new(()),
+            draining: tokio::sync::Mutex::const_new(()),
+            remote,
+        });
+        let link = Link::start(link, Arc::new(watch::Ear(Arc::clone(&inner))))?;
+        inner.link.store(Some(Arc::new(link.clone())));
+        Ok(RemoteTier { inner, link })
     }
 
-    /// From now on `above` is told of changes.
+    /// From now on `above` is told of changes. What is there already is treated as after a lost connection.
     pub(crate) fn attach(&self, above: Arc<dyn Above>) {
-        drop(above);
+        let _ = self.inner.above.set(above);
+        if self.inner.is_connected() {
+            if self.inner.remote.on_disconnect != OnDisconnect::ServeStale {
+                self.inner.distrust();
+            }
+        } else {
+            self.inner.on_lost();
+        }
     }
 
     /// To be taken when a load or an insert begins.
     pub(crate) fn born(&self) -> SharedBorn {
-        SharedBorn::default()
+        self.inner.mirror.lock().born()
     }
 
     /// To be taken **before** an insert or a removal of these keys is done above, and kept until
     /// [`insert`](RemoteTier::insert) or [`remove`](RemoteTier::remove) has returned: a lookup in between would fetch from the
     /// server what the tiers above have just let go.
     pub(crate) fn changing(&self, keys: &[Vec<u8>]) -> Changing {
-        let _ = keys;
-        Changing {}
-    }
-
-    /// What the server has of the key, for [`read`](RemoteTier::read). `None`: nothing, or nothing in time.
-    pub(crate) async fn get(&self, key: &[u8]) -> Option<Bytes> {
-        let _ = key;
-        None
-    }
-
-    /// The same for many keys at once.
-    pub(crate) async fn get_many(&self, keys: &[Vec<u8>]) -> Vec<Option<Bytes>> {
-        vec![None; keys.len()]
-    }
-
-    /// Reads the entry of `key` in what was found, if it is intact, of this cache, and not invalidated. `read` gets the payload,
-    /// `None` standing for a key that has no value. `born` and `weight` of what it gets mean nothing: an entry that
-    /// goes up is born when its lookup began, and is weighed anew. What is of no use is counted by reason.
-    pub(crate) fn read<R>(
-        &self,
-        key: &[u8],
-        bytes: &Bytes,
-        read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
-    ) -> Option<R> {
-        let _ = (key, bytes, read);
-        None
-    }
-
-    /// Writes and packs an entry with the payload that `write` appends, or one of a key that has no value. `None` if it cannot be
-    /// kept, which is counted by reason.
-    pub(crate) fn encode(
-        &self,
-        new: &NewKept<'_>,
-        born: SharedBorn,
-        write: Option<impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>>,
-    ) -> Option<Encoded> {
-        let _ = (new, born, write);
-        None
-    }
-
-    /// Asks for the right to load the key, having found nothing of use there; `seen` is what was of no use. Waits for another
-    /// that loads it, `until` so much time has passed at most.
-    pub(crate) async fn begin(&self, key: &[u8], seen: Option<&Bytes>, until: Duration) -> Begun {
-        let _ = (key, seen, until);
-        Begun::Alone
-    }
-
-    /// The same for many keys, without waiting: `None` where it is not granted.
-    pub(crate) async fn begin_many(&self, keys: &[Vec<u8>]) -> Vec<Option<RemoteLease>> {
-        keys.iter().map(|_| None).collect()
-    }
-
-    /// Ends a load that succeeded: stores its result, if the lease holds. `None`: the result is not to be kept, or cannot be; then
-    /// what is there goes, being older. For a load that failed drop the lease, or [`release`](RemoteTier::release) it: what is
-    /// there stays.
-    pub(crate) async fn fill(&self, lease: RemoteLease, entry: Option<&Encoded>) -> Filled {
-        let _ = (lease, entry);
-        Filled::Unknown
-    }
-
-    /// The same for many.
-    pub(crate) async fn fill_many(&self, fills: Vec<(RemoteLease, Option<Encoded>)>) -> Vec<Filled> {
-        fills.iter().map(|_| Filled::Unknown).collect()
-    }
-
-    /// Ends a load that failed: who waits elsewhere may load now. Dropping the lease does the same behind.
-    pub(crate) async fn release(&self, lease: RemoteLease) {
-        drop(lease);
-    }
-
-    /// Stores a value that its caller has brought: every load that is running loses its lease. `None`: it is not to be kept, or
-    /// cannot be, and what is there goes, being older. What the server does not take now it gets later.
-    pub(crate) async fn insert(&self, key: &[u8], entry: Option<&Encoded>) {
-        let _ = (key, entry);
-    }
-
-    /// The same for many keys.
-    pub(crate) async fn insert_many(&self, entries: Vec<(Vec<u8>, Option<Encoded>)>) {
-        drop(entries);
-    }
-
-    /// Removes the key for everybody.
-    pub(crate) async fn remove(&self, key: &[u8]) -> Removal {
-        let _ = key;
-        Removal::Deferred
-    }
-
-    /// The same for many keys.
-    pub(crate) async fn remove_many(&self, keys: &[Vec<u8>]) -> Vec<Removal> {
-        vec![Removal::Deferred; keys.len()]
-    }
-
-    /// Clears the cache, or invalidates a tag, for everybody.
-    pub(crate) async fn raise(&self, mark: Mark) -> Confirmed {
-        let _ = mark;
-        Confirmed::Deferred
-    }
-
-    /// Removes every key that begins so. O(keys on the server).
-    pub(crate) async fn remove_by_prefix(&self, prefix: &[u8]) -> Swept {
-        let _ = prefix;
-        Swept { removed: 0, confirmed: Confirmed::Deferred }
-    }
-
-    /// The keys that are there, in batches, until `take` says that it has enough. A key may come twice. O(keys on the server).
-    ///
-    /// # Errors
-    /// `Unavailable`: not all could be listed.
-    pub(crate) async fn keys(&self, take: impl FnMut(Vec<Vec<u8>>) -> bool) -> Result<(), Error> {
-        drop(take);
-        Ok(())
+        self.inner.changing(keys)
     }
 
     /// What may be stored above just now.
     pub(crate) fn trust(&self) -> Trust {
-        Trust::Nothing
+        match self.inner.remote.on_disconnect {
+            _ if self.inner.is_connected() => Trust::Whole,
+            OnDisconnect::CapAge(time) => Trust::Capped(millis(time)),
+            OnDisconnect::Drop => Trust::Nothing,
+            OnDisconnect::ServeStale => Trust::Whole,
+        }
     }
 
     pub(crate) fn config(&self) -> &Remote {
-        &self.remote
+        &self.inner.remote
     }
 
     /// What was counted so far.
     pub(crate) fn stats(&self) -> RemoteStats {
-        RemoteStats::default()
+        self.inner.stats(&self.link)
     }
 
     /// How it is doing, and why.
     pub(crate) fn health(&self) -> (TierState, Option<String>) {
-        (TierState::Unavailable, None)
+        self.inner.health(&self.link)
     }
 
-    /// Lets the server go. What is still to be done there is lost, and counted.
-    pub(crate) async fn close(&self) {}
+    /// Lets the server go. What is still to be done there is tried once more; the rest is lost, and said in the log.
+    pub(crate) async fn close(&self) {
+        if self.inner.is_serving(&self.link) {
+            let _ = self.inner.drain(&self.link).await;
+        }
+        let lost = self.inner.missed.lock().len();
+        if lost > 0 {
+            let cache = &*self.inner.keeping.namespace;
+            tracing::warn!(cache, changes = lost, "the remote tier has not had changes of this process");
+        }
+        self.inner.link.store(None);
+        self.link.close().await;
+        self.inner.waiters.wake_all();
+    }
+}
+
+impl Drop for RemoteTier {
+    fn drop(&mut self) {
+        // The link has the inside as its watcher, and the inside the link.
+        self.inner.link.store(None);
+        let link = self.link.clone();
+        drop(self.inner.runtime.spawn(async move { link.close().await }));
+    }
+}
+
+impl Inner {
+    fn changing(self: &Arc<Self>, keys: &[Vec<u8>]) -> Changing {
+        let mut changing = self.changing.lock();
+        for key in keys {
+            *changing.entry(key.clone()).or_default() += 1;
+        }
+        drop(changing);
+        for key in keys {
+            self.changes[self.change_of(key)].fetch_add(1, Ordering::AcqRel);
+        }
+        Changing { inner: Arc::clone(self), keys: keys.to_vec() }
+    }
+
+    fn change_of(&self, key: &[u8]) -> usize {
+        usize::try_from(self.random.hash_one(key) % CHANGES as u64).unwrap_or(0)
+    }
+
+    pub(super) fn count(&self, count: Count) {
+        self.counters.one(count);
+    }
+
+    /// The names of the key; without them it is not shared.
+    fn names(&self, key: &[u8]) -> Option<KeyNames> {
+        let names = self.names.of(key);
+        if names.is_none() {
+            self.count(Count::Unprotected);
+        }
+        names
+    }
+
+    fn is_connected(&self) -> bool {
+        self.outage.load(Ordering::Acquire) % 2 == 1
+    }
+
+    fn is_serving(&self, link: &Link) -> bool {
+        matches!(link.state(), LinkState::Serving { .. })
+    }
+
+    /// Whether something is still to be done there about the key.
+    fn is_missed(&self, key: &[u8]) -> bool {
+        self.is_anything_missed.load(Ordering::Acquire) && self.missed.lock().has(key)
+    }
+
+    /// Whether the key may be read from the server.
+    fn may_read(&self, key: &[u8]) -> bool {
+        let is_changing = {
+            let changing = self.changing.lock();
+            !changing.is_empty() && changing.contains_key(key)
+        };
+        !is_changing && !self.is_missed(key)
+    }
+
+    /// A change is to be done later.
+    fn defer(&self, key: &[u8], op: Op, fence_ms: u64) {
+        let op = match op {
+            Op::Insert { .. } if self.remote.is_raw => Op::Removed,
+            op => op,
+        };
+        let made_ms = self.elapsed_ms();
+        let mut missed = self.missed.lock();
+        self.is_anything_missed.store(true, Ordering::Release);
+        let noted = missed.note(key, op, made_ms, fence_ms);
+        drop(missed);
+        self.count(Count::Deferred);
+        if noted == Noted::Overflowed {
+            self.count(Count::Overflow);
+        }
+    }
+
+    /// Milliseconds since the tier was made, however the cache's clock goes.
+    fn elapsed_ms(&self) -> u64 {
+        millis(self.clock.instant().saturating_duration_since(self.begun))
+    }
+
+    /// The server's clock, as far as it is known.
+    fn server_ms(&self) -> u64 {
+        self.elapsed_ms().saturating_add_signed(self.server_ahead_ms.load(Ordering::Relaxed))
+    }
+
+    /// The server's clock stood at `server_ms` in answer to what was sent at `sent_ms`.
+    fn note_server_ms(&self, server_ms: u64, sent_ms: u64) {
+        let ahead = i64::try_from(server_ms).unwrap_or(0) - i64::try_from(sent_ms).unwrap_or(0);
+        self.server_ahead_ms.store(ahead, Ordering::Relaxed);
+    }
+
+    /// When what is sent now is refused: longer than anybody waits for it here.
+    fn deadline_ms(&self) -> u64 {
+        self.server_ms().saturating_add(4 * millis(self.remote.command_timeout)).saturating_add(50)
+    }
+
+    fn terms(&self, link: &Link) -> Terms {
+        let is_published = matches!(link.state(), LinkState::Serving { coherence: News::PubSub(_) });
+        let publish = is_published.then(|| (self.names.channel(), self.origin));
+        Terms { deadline_ms: self.deadline_ms(), publish }
+    }
+
+    /// A number that nobody else draws.
+    fn draw(&self) -> u64 {
+        self.random.hash_one(self.drawn.fetch_add(1, Ordering::Relaxed)).max(1)
+    }
+
+    fn token(&self) -> [u8; 16] {
+        let mut token = [0; 16];
+        token.copy_from_slice(format!("{:016x}", self.draw()).as_bytes());
+        token
+    }
+
+    /// A pause that need not be polled on a runtime.
+    fn pause(&self, time: Duration) -> tokio::time::Sleep {
+        let _runtime = self.runtime.enter();
+        tokio::time::sleep(time)
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl fmt::Debug for RemoteTier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RemoteTier").field("remote", &self.remote).finish_non_exhaustive()
+        f.debug_struct("RemoteTier").field("remote", &self.inner.remote).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,111 @@
+//! What this process wrote lately, so that the news of it is known for what it is.
+//!
+//! The server tells everybody of every change, its author too: asked to leave the author out, it remembers but the first writer
+//! of a turn, and who wrote second would never hear of the first. So the news of a key that this process has written is not
+//! believed and not ignored, but **checked**: what is there now is compared with what was written.
+//!
+//! A key is expected from before it is written. Whoever reads something else there than was written forgets the expectation: then
+//! the news of it is believed, even if what was written stands there again (in raw mode two writers may write the same bytes;
+//! entries differ at least in their times).
+//!
+//! **Invariant:** bounded: two generations of [`HALF_MAX`] keys. What is forgotten too early is only believed.
+
+use ahash::RandomState;
+use std::collections::HashMap;
+
+/// News come within milliseconds; this leaves room for a connection that lags.
+const KEPT_MS: u64 = 5_000;
+/// Keys of one generation.
+const HALF_MAX: usize = 32 << 10;
+
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrote {
+    Removed,
+    /// The last four bytes of an entry; in raw mode the CRC-32 of all.
+    Stored(u32),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Expected {
+    wrote: Wrote,
+    /// The moment at which it was last seen to be there.
+    seen_at: u64,
+}
+
+/// Keys that this process wrote, and what.
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    young: HashMap<Vec<u8>, Expected, RandomState>,
+    old: HashMap<Vec<u8>, Expected, RandomState>,
+    turned_ms: u64,
+    /// Counts moments, to tell what was before what.
+    moment: u64,
+}
+
+impl Echo {
+    /// This process is about to write the key.
+    pub(super) fn expect(&mut self, key: &[u8], wrote: Wrote, now_ms: u64) {
+        if now_ms.saturating_sub(self.turned_ms) >= KEPT_MS || self.young.len() >= HALF_MAX {
+            self.old = std::mem::take(&mut self.young);
+            self.turned_ms = now_ms;
+        }
+        self.old.remove(key);
+        self.young.insert(key.to_vec(), Expected { wrote, seen_at: 0 });
+    }
+
+    /// What this process wrote last.
+    pub(super) fn expected(&self, key: &[u8]) -> Option<Wrote> {
+        self.find(key).map(|expected| expected.wrote)
+    }
+
+    /// The news of the key are believed from now on.
+    pub(super) fn forget(&mut self, key: &[u8]) {
+        self.young.remove(key);
+        self.old.remove(key);
+    }
+
+    /// A check has found `there` (`asked` being expected when it began). Whether that is this process' own doing; if not, the
+    /// key is forgotten.
+    pub(super) fn is_own(&mut self, key: &[u8], asked: Wrote, there: Wrote) -> bool {
+        self.moment += 1;
+        let moment = self.moment;
+        let found = match self.young.get_mut(key) {
+            Some(young) => Some(young),
+            None => self.old.get_mut(key),
+        };
+        // If something newer was written meanwhile, its own news are still to come.
+        let is_own = found.is_some_and(|expected| {
+            let is_own = there == asked || there == expected.wrote;
+            if is_own {
+                expected.seen_at = moment;
+            }
+            is_own
+        });
+        if !is_own {
+            self.forget(key);
+        }
+        is_own
+    }
+
+    /// The moment at which a lookup sets out.
+    pub(super) fn moment(&mut self) -> u64 {
+        self.moment += 1;
+        self.moment
+    }
+
+    /// A lookup that set out at `since` has found `there`. Whether that may be older than what a check has seen since: then it is not
+    /// to be used.
+    pub(super) fn is_overtaken(&mut self, key: &[u8], there: Wrote, since: u64) -> bool {
+        let Some(expected) = self.find(key).copied().filter(|expected| expected.wrote != there) else { return false };
+        self.forget(key);
+        expected.seen_at > since
+    }
+
+    fn find(&self, key: &[u8]) -> Option<&Expected> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+}
+
+#[cfg(test)]
+mod tests;

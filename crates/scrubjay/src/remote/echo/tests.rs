@@ -1,0 +1,66 @@
+use super::*;
+
+const A: Wrote = Wrote::Stored(1);
+const B: Wrote = Wrote::Stored(2);
+
+#[test]
+fn what_was_written_is_own_and_anything_else_is_not() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    assert_eq!(echo.expected(b"k"), Some(A));
+    assert!(echo.is_own(b"k", A, A));
+    assert!(echo.is_own(b"k", A, A));
+    assert!(!echo.is_own(b"k", A, Wrote::Removed));
+    assert_eq!(echo.expected(b"k"), None);
+    assert!(!echo.is_own(b"k", A, A));
+}
+
+#[test]
+fn a_check_that_a_newer_own_write_has_overtaken_is_own() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    echo.expect(b"k", B, 1);
+    assert!(echo.is_own(b"k", A, A));
+    assert!(echo.is_own(b"k", A, B));
+    assert!(!echo.is_own(b"k", A, Wrote::Removed));
+}
+
+#[test]
+fn who_reads_something_else_believes_the_news() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    let since = echo.moment();
+    // Read before the write was done, or after that of another: not used for long, but no check has said otherwise yet.
+    assert!(!echo.is_overtaken(b"k", B, since));
+    assert!(!echo.is_own(b"k", A, A));
+}
+
+#[test]
+fn a_lookup_that_a_check_has_overtaken_is_not_used() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    let since = echo.moment();
+    assert!(echo.is_own(b"k", A, A));
+    assert!(echo.is_overtaken(b"k", B, since));
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    assert!(echo.is_own(b"k", A, A));
+    let since = echo.moment();
+    assert!(!echo.is_overtaken(b"k", A, since));
+    assert!(!echo.is_overtaken(b"k", B, since));
+}
+
+#[test]
+fn what_was_written_is_forgotten_after_a_while_and_never_grows() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    echo.expect(b"l", A, KEPT_MS);
+    assert_eq!(echo.expected(b"k"), Some(A));
+    echo.expect(b"m", A, 2 * KEPT_MS);
+    assert_eq!((echo.expected(b"k"), echo.expected(b"l")), (None, Some(A)));
+    for key in 0..100_000_u32 {
+        echo.expect(&key.to_le_bytes(), A, 3 * KEPT_MS);
+        assert!(echo.young.len() + echo.old.len() <= 2 * HALF_MAX);
+    }
+    assert_eq!(echo.expected(&99_999_u32.to_le_bytes()), Some(A));
+}

@@ -1,0 +1,192 @@
+//! Changes that the server has not had: it was away, or nobody knows whether it had them.
+//!
+//! For each key the latest counts. Until it is done, the key is not read from the server by this process. Of what was written the
+//! bytes are kept as long as there is room; beyond, the key is only removed there. If even the keys are too many, the
+//! whole cache is cleared there.
+//!
+//! A write of which nobody knows whether it was done may be done yet: the server refuses it after its **fence**, a time of the
+//! server's own clock, and what replaces it is not done before.
+//!
+//! **Invariant:** keys, bytes and marks are bounded.
+
+use crate::tags::{FLOORS, Mark};
+use ahash::RandomState;
+use bytes::Bytes;
+use std::collections::HashMap;
+
+/// Keys, at most.
+const KEYS_MAX: usize = 64 << 10;
+/// What a key takes beside itself and its bytes.
+const CHANGE_BYTES: usize = 160;
+
+/// What is to be done about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Removed,
+    Insert {
+        bytes: Bytes,
+        /// In Unix milliseconds.
+        stored_at_ms: u64,
+        /// By the cache's clock; 0 for never.
+        expires_ms: u64,
+    },
+}
+
+/// A change, and when it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) op: Op,
+    /// By the tier's own count of milliseconds.
+    pub(super) made_ms: u64,
+    /// By the server's clock; 0 for none.
+    pub(super) fence_ms: u64,
+    /// Tells this change from a later one of the same key.
+    pub(super) number: u64,
+}
+
+/// What became of a change that was noted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Noted {
+    Kept,
+    /// More keys than are kept: all of the cache goes.
+    Overflowed,
+}
+
+/// Changes that are still to be done.
+#[derive(Debug)]
+pub(super) struct Missed {
+    changes: HashMap<Vec<u8>, Change, RandomState>,
+    /// Clears and tags, and the number of the latest of each.
+    marks: HashMap<Mark, u64, RandomState>,
+    bytes: usize,
+    bytes_max: usize,
+    keys_max: usize,
+    /// Whether all may be cleared, if it is too much.
+    may_clear: bool,
+    numbers: u64,
+}
+
+impl Missed {
+    pub(super) fn new(bytes_max: usize, may_clear: bool) -> Missed {
+        let (changes, marks) = (HashMap::default(), HashMap::default());
+        Missed { changes, marks, bytes: 0, bytes_max, keys_max: KEYS_MAX, may_clear, numbers: 0 }
+    }
+
+    /// Notes a change; it takes the place of an earlier one.
+    pub(super) fn note(&mut self, key: &[u8], op: Op, made_ms: u64, fence_ms: u64) -> Noted {
+        if self.is_full(key) {
+            if self.may_clear {
+                // It will have a higher number than whatever was written until it is done: that covers all keys.
+                self.changes = HashMap::default();
+                self.bytes = 0;
+                self.note_mark(Mark::Cleared);
+            }
+            return Noted::Overflowed;
+        }
+        let before = self.take(key);
+        let fence_ms = before.map_or(0, |before| before.fence_ms).max(fence_ms);
+        let mut change = Change { op, made_ms, fence_ms, number: self.number() };
+        if self.bytes + size(key, &change) > self.bytes_max {
+            change.op = Op::Removed;
+        }
+        self.bytes += size(key, &change);
+        self.changes.insert(key.to_vec(), change);
+        Noted::Kept
+    }
+
+    /// Notes a clear or a tag, and says its number.
+    pub(super) fn note_mark(&mut self, mark: Mark) -> u64 {
+        let number = self.number();
+        if self.marks.len() <= usize::from(FLOORS) {
+            self.marks.insert(mark, number);
+        }
+        number
+    }
+
+    /// Whether something is still to be done about the key.
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.marks.contains_key(&Mark::Cleared) || self.changes.contains_key(key)
+    }
+
+    /// Whether that mark is still to be raised.
+    pub(super) fn has_mark(&self, mark: Mark) -> bool {
+        self.marks.contains_key(&mark)
+    }
+
+    /// Nobody knows whether that change was done, and may be yet until `fence_ms`: it becomes a removal.
+    pub(super) fn doubt(&mut self, key: &[u8], number: u64, fence_ms: u64) {
+        if self.changes.get(key).is_some_and(|change| change.number == number)
+            && let Some(change) = self.take(key)
+        {
+            let change = Change { op: Op::Removed, fence_ms: change.fence_ms.max(fence_ms), ..change };
+            self.bytes += size(key, &change);
+            self.changes.insert(key.to_vec(), change);
+        } else if let Some(change) = self.changes.get_mut(key) {
+            change.fence_ms = change.fence_ms.max(fence_ms);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.marks.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.changes.len() + self.marks.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// So many changes at most whose fence is over at that time of the server.
+    pub(super) fn due(&self, server_ms: u64, count: usize) -> Vec<(Vec<u8>, Change)> {
+        let due = self.changes.iter().filter(|(_, change)| change.fence_ms < server_ms);
+        due.take(count).map(|(key, change)| (key.clone(), change.clone())).collect()
+    }
+
+    /// The marks that are to be raised, with their numbers.
+    pub(super) fn marks(&self) -> Vec<(Mark, u64)> {
+        self.marks.iter().map(|(mark, number)| (*mark, *number)).collect()
+    }
+
+    /// That change is done; a later one of the key stays.
+    pub(super) fn done(&mut self, key: &[u8], number: u64) {
+        if self.changes.get(key).is_some_and(|change| change.number == number) {
+            self.take(key);
+        }
+    }
+
+    /// The same for a mark.
+    pub(super) fn mark_done(&mut self, mark: Mark, number: u64) {
+        if self.marks.get(&mark) == Some(&number) {
+            self.marks.remove(&mark);
+        }
+    }
+
+    fn is_full(&self, key: &[u8]) -> bool {
+        let is_too_much = self.bytes + CHANGE_BYTES + key.len() > 2 * self.bytes_max;
+        (self.changes.len() >= self.keys_max || is_too_much) && !self.changes.contains_key(key)
+    }
+
+    fn take(&mut self, key: &[u8]) -> Option<Change> {
+        let change = self.changes.remove(key)?;
+        self.bytes -= size(key, &change);
+        Some(change)
+    }
+
+    fn number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
+    }
+}
+
+fn size(key: &[u8], change: &Change) -> usize {
+    let bytes = match &change.op {
+        Op::Removed => 0,
+        Op::Insert { bytes, .. } => bytes.len(),
+    };
+    CHANGE_BYTES + key.len() + bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! Looking keys up, and reading what was found.
+
+use super::super::counters::Count;
+use super::super::echo::Wrote;
+use super::super::link::Trouble;
+use super::super::transactions::of;
+use super::{Inner, Mark, RemoteTier};
+use crate::entry::{SharedBorn, Tags, Times};
+use crate::error::BoxError;
+use crate::kept::{Kept, Unusable};
+use bytes::Bytes;
+use redis::{Cmd, Value};
+use std::sync::atomic::Ordering;
+
+/// In raw mode what was found carries the time that it has left behind it, 8 bytes: how many milliseconds, less than 0 for ever.
+const TTL_LEN: usize = 8;
+
+/// How things stood when a lookup set out.
+#[derive(Clone, Copy)]
+struct Outset {
+    change: u64,
+    moment: u64,
+}
+
+impl RemoteTier {
+    /// What the server has of the key, for [`read`](RemoteTier::read). `None`: nothing, or nothing in time.
+    pub(crate) async fn get(&self, key: &[u8]) -> Option<Bytes> {
+        let inner = &self.inner;
+        let outset = inner.set_out(key)?;
+        let name = inner.names.data(key);
+        let found = if inner.remote.is_raw {
+            let mut answers = self.link.run_many(vec![of("GET", &name), of("PTTL", &name)]).await.into_iter();
+            with_ttl(answers.next(), answers.next())
+        } else {
+            self.link.run_idempotent(of("GET", &name)).await
+        };
+        inner.come_back(key, outset, found)
+    }
+
+    /// The same for many keys at once.
+    pub(crate) async fn get_many(&self, keys: &[Vec<u8>]) -> Vec<Option<Bytes>> {
+        let inner = &self.inner;
+        let outsets: Vec<Option<Outset>> = keys.iter().map(|key| inner.set_out(key)).collect();
+        let asked = keys.iter().zip(&outsets).filter(|(_, outset)| outset.is_some());
+        let commands = asked.flat_map(|(key, _)| {
+            let name = inner.names.data(key);
+            let ttl = inner.remote.is_raw.then(|| of("PTTL", &name));
+            [Some(of("GET", &name)), ttl].into_iter().flatten()
+        });
+        let commands: Vec<Cmd> = commands.collect();
+        if commands.is_empty() {
+            return vec![None; keys.len()];
+        }
+        let mut answers = self.link.run_many(commands).await.into_iter();
+        let come_back = |(key, outset): (&Vec<u8>, Option<Outset>)| {
+            let outset = outset?;
+            let found = answers.next();
+            let found = if inner.remote.is_raw {
+                with_ttl(found, answers.next())
+            } else {
+                found.unwrap_or_else(|| Err(Trouble::Lost("no answer".into())))
+            };
+            inner.come_back(key, outset, found)
+        };
+        keys.iter().zip(outsets).map(come_back).collect()
+    }
+
+    /// Reads the entry of `key` in what was found, if it is intact, of this cache, and not invalidated. `read` gets the payload,
+    /// `None` standing for a key that has no value. `born` and `weight` of what it gets mean nothing: an entry that
+    /// goes up is born when its lookup began, and is weighed anew. What is of no use is counted by reason.
+    pub(crate) fn read<R>(
+        &self,
+        key: &[u8],
+        bytes: &Bytes,
+        read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
+    ) -> Option<R> {
+        let inner = &self.inner;
+        let result = if inner.remote.is_raw {
+            inner.read_raw(key, bytes, read)
+        } else {
+            inner.keeping.read(key, bytes, |kept| inner.is_valid(kept), read)
+        };
+        let why = match result {
+            Ok(read) => return Some(read),
+            Err(Unusable::Corrupt) => Count::Corrupt,
+            Err(Unusable::Undecodable) => Count::Undecodable,
+            Err(Unusable::Foreign) => Count::Foreign,
+            Err(Unusable::Invalidated) => Count::Invalidated,
+        };
+        inner.count(why);
+        None
+    }
+}
+
+impl Inner {
+    fn set_out(&self, key: &[u8]) -> Option<Outset> {
+        let change = self.changes[self.change_of(key)].load(Ordering::Acquire);
+        if !self.may_read(key) {
+            self.count(Count::Skipped);
+            return None;
+        }
+        if self.remote.is_raw && self.names(key).is_none() {
+            return None;
+        }
+        let moment = if self.remote.is_raw { self.echo.lock().moment() } else { 0 };
+        Some(Outset { change, moment })
+    }
+
+    fn come_back(&self, key: &[u8], outset: Outset, found: Result<Value, Trouble>) -> Option<Bytes> {
+        let bytes: Option<Bytes> = match found {
+            Ok(Value::BulkString(bytes)) => Some(bytes.into()),
+            Ok(Value::Nil) => None,
+            Err(Trouble::WrongType) => return self.nothing(Count::Foreign),
+            Err(Trouble::Away(_) | Trouble::Full) => return self.nothing(Count::Skipped),
+            Ok(_) | Err(_) => return self.nothing(Count::Failed),
+        };
+        if self.changes[self.change_of(key)].load(Ordering::Acquire) != outset.change || !self.may_read(key) {
+            return self.nothing(Count::Skipped);
+        }
+        if self.remote.is_raw {
+            let there = bytes.as_ref().map_or(Wrote::Removed, |bytes| Wrote::Stored(crc32fast::hash(raw_value(bytes))));
+            if self.echo.lock().is_overtaken(key, there, outset.moment) {
+                return self.nothing(Count::Skipped);
+            }
+        }
+        bytes
+    }
+
+    fn nothing(&self, why: Count) -> Option<Bytes> {
+        self.count(why);
+        None
+    }
+
+    /// Whether no stamp has overtaken it, neither one that is known nor one that this process is about to set.
+    fn is_valid(&self, kept: &Kept<'_>) -> bool {
+        if self.is_anything_missed.load(Ordering::Acquire) {
+            let missed = self.missed.lock();
+            let is_marked = |tag: &str| missed.has_mark(Mark::Floor(crate::tags::place(tag)));
+            if missed.has_mark(Mark::Cleared) || kept.tags.into_iter().any(is_marked) {
+                return false;
+            }
+        }
+        self.mirror.lock().is_valid(kept.shared, kept.stored_at_unix_ms, kept.tags)
+    }
+
+    fn read_raw<R>(
+        &self,
+        key: &[u8],
+        bytes: &Bytes,
+        read: impl FnOnce(&Kept<'_>, Option<&[u8]>) -> Result<R, BoxError>,
+    ) -> Result<R, Unusable> {
+        let (value, ttl) = bytes.split_last_chunk::<TTL_LEN>().ok_or(Unusable::Corrupt)?;
+        let ttl_ms = i64::from_le_bytes(*ttl);
+        let now_ms = self.clock.now_ms();
+        let until_ms = u64::try_from(ttl_ms).map_or(0, |ttl_ms| now_ms.saturating_add(ttl_ms));
+        let kept = Kept {
+            key,
+            times: Times { stored_at_ms: 0, fresh_until_ms: until_ms, stale_until_ms: until_ms },
+            cost: 0,
+            born: 0,
+            weight: 1,
+            shared: None::<SharedBorn>,
+            stored_at_unix_ms: 0,
+            tags: Tags::none(),
+            is_absent: false,
+        };
+        read(&kept, Some(value)).map_err(|_| Unusable::Undecodable)
+    }
+}
+
+/// The value with the time that it has left behind it.
+pub(super) fn raw_with_ttl(mut value: Vec<u8>, ttl_ms: i64) -> Vec<u8> {
+    value.extend_from_slice(&ttl_ms.to_le_bytes());
+    value
+}
+
+/// The value alone.
+pub(super) fn raw_value(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().saturating_sub(TTL_LEN)]
+}
+
+fn with_ttl(value: Option<Result<Value, Trouble>>, ttl: Option<Result<Value, Trouble>>) -> Result<Value, Trouble> {
+    let missing = || Err(Trouble::Lost("no answer".into()));
+    match (value.unwrap_or_else(missing)?, ttl.unwrap_or_else(missing)?) {
+        // Gone between the two questions.
+        (_, Value::Int(-2)) => Ok(Value::Nil),
+        (Value::BulkString(value), Value::Int(ttl)) => Ok(Value::BulkString(raw_with_ttl(value, ttl))),
+        (value, _) => Ok(value),
+    }
+}

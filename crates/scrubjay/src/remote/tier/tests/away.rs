@@ -1,0 +1,139 @@
+//! A server that is away, and comes back.
+
+use super::*;
+use crate::remote::OnDisconnect;
+use scrubjay_harness::{Direction, Proxy, Toxic, Which};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_is_done_when_the_server_is_back_and_not_read_before() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
+    for key in [b"removed", b"written"] {
+        a.insert(key, b"old").await;
+    }
+    a.insert_tagged(b"tagged", b"old", &["team"]).await;
+    proxy.partition();
+    wait_for("the loss", || (!a.trusts()).then_some(()));
+    assert_eq!(a.tier.remove(b"removed").await, Removal::Deferred);
+    a.insert(b"written", b"new").await;
+    a.insert(b"fresh", b"new").await;
+    assert_eq!(a.tier.raise(Mark::Floor(crate::tags::place("team"))).await, Confirmed::Deferred);
+    assert_eq!(b.get(b"removed").await.as_deref(), Some(&b"old"[..]));
+    assert!(a.tier.stats().missed_pending == 4 && a.tier.stats().deferred == 4);
+    proxy.heal();
+    a.wait_until_it_serves();
+    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    assert_eq!((b.get(b"removed").await, a.get(b"removed").await), (None, None));
+    assert_eq!(b.get(b"written").await.as_deref(), Some(&b"new"[..]));
+    assert_eq!(b.get(b"fresh").await.as_deref(), Some(&b"new"[..]));
+    assert_eq!((a.get(b"tagged").await, b.get(b"tagged").await), (None, None));
+    assert_eq!(a.tier.stats().replayed, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_while_away_gives_way_to_what_others_did_since() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
+    proxy.partition();
+    wait_for("the loss", || (!a.trusts()).then_some(()));
+    a.insert(b"removed", b"older").await;
+    a.insert(b"written", b"older").await;
+    assert_eq!(b.tier.remove(b"removed").await, Removal::Gone { was_there: false });
+    let before = b.tier.inner.unix_ms();
+    wait_for("the next millisecond", || (b.tier.inner.unix_ms() > before + 5).then_some(()));
+    b.insert(b"written", b"newer").await;
+    proxy.heal();
+    a.wait_until_it_serves();
+    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    assert_eq!(b.get(b"removed").await, None);
+    assert_eq!(b.get(b"written").await.as_deref(), Some(&b"newer"[..]));
+    assert_eq!(a.tier.stats().outdated, 2);
+    assert_eq!(a.get(b"written").await.as_deref(), Some(&b"newer"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_held_back_does_not_come_after_the_removal_that_followed() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let a = Process::start(&proxy.url());
+    let b = Process::start(&redis.url());
+    let entry = a.encode(b"k", b"late", &[]);
+    // The server answers nothing for a while: what is sent arrives when it wakes.
+    let mut console = redis.console();
+    let pause = std::thread::spawn(move || drop(console.call(&["DEBUG", "SLEEP", "1"])));
+    a.tier.insert(b"k", Some(&entry)).await;
+    let removal = a.tier.remove(b"k").await;
+    pause.join().unwrap();
+    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    let _ = removal;
+    assert_eq!(b.get(b"k").await, None);
+    assert_eq!(a.get(b"k").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fill_of_which_nobody_knows_becomes_a_removal() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
+    let lease = a.lease(b"k").await;
+    let entry = a.encode(b"k", b"one", &[]);
+    // The answers are lost, the commands are not.
+    proxy.add(Which::All, Direction::ToClient, Toxic::Blackhole);
+    assert_eq!(a.tier.fill(lease, Some(&entry)).await, Filled::Unknown);
+    assert_eq!(b.get(b"k").await.as_deref(), Some(&b"one"[..]));
+    assert_eq!(a.tier.get(b"k").await, None);
+    proxy.heal();
+    a.wait_until_it_serves();
+    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    assert_eq!(b.get(b"k").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_policy_says_what_is_trusted_while_the_server_is_away() {
+    let mut redis = RedisServer::start();
+    let start = |policy| Process::with(Remote::url(redis.url()).on_disconnect(policy));
+    let (capped, dropped, stale) = (
+        start(OnDisconnect::CapAge(Duration::from_millis(300))),
+        start(OnDisconnect::Drop),
+        start(OnDisconnect::ServeStale),
+    );
+    for process in [&capped, &dropped, &stale] {
+        assert_eq!(process.tier.trust(), Trust::Whole);
+    }
+    redis.kill();
+    for process in [&capped, &dropped, &stale] {
+        wait_for("the loss", || (!process.trusts()).then_some(()));
+    }
+    assert_eq!(capped.tier.trust(), Trust::Capped(300));
+    assert_eq!(dropped.tier.trust(), Trust::Nothing);
+    assert_eq!(stale.tier.trust(), Trust::Whole);
+    assert!(dropped.was_told(&Told::Distrusted));
+    capped.wait_until_told(&Told::Distrusted);
+    assert!(!stale.was_told(&Told::Distrusted));
+    assert_eq!(stale.get(b"k").await, None);
+    redis.start_again();
+    for process in [&capped, &dropped, &stale] {
+        process.wait_until_told(&Told::Distrusted);
+        wait_for("trust", || (process.tier.trust() == Trust::Whole).then_some(()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_is_given_up_leaves_its_key_to_be_removed() {
+    let redis = RedisServer::start();
+    let a = Process::start(&redis.url());
+    let entry = a.encode(b"k", b"one", &[]);
+    let mut insert = Box::pin(a.tier.insert(b"k", Some(&entry)));
+    assert!(futures_util::poll!(&mut insert).is_pending());
+    drop(insert);
+    assert_eq!(a.tier.stats().missed_pending, 1);
+    assert_eq!(a.tier.get(b"k").await, None);
+    wait_for("it to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    assert_eq!(a.get(b"k").await, None);
+    let raise = &mut Box::pin(a.tier.raise(Mark::Cleared));
+    a.insert(b"k", b"two").await;
+    assert!(futures_util::poll!(raise).is_pending());
+    assert_eq!(a.get(b"k").await, None, "pending");
+}

@@ -1,0 +1,242 @@
+//! What is heard of the server: changes of others, connections that end and come back.
+
+use super::super::counters::Count;
+use super::super::echo::Wrote;
+use super::super::link::{Link, Trouble, Watcher};
+use super::super::names::Named;
+use super::super::options::OnDisconnect;
+use super::super::transactions::of;
+use super::{Inner, Mark};
+use futures_util::future::BoxFuture;
+use redis::Value;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Keys that wait to be checked, at most. Beyond, they are believed to have changed.
+const CHECKS_MAX: usize = 16 << 10;
+/// Keys that are checked together.
+const BATCH: usize = 512;
+
+/// Keys of which there are news, and which this process has written itself.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    keys: HashSet<Vec<u8>>,
+    is_running: bool,
+}
+
+/// What the link tells the tier.
+pub(super) struct Ear(pub(super) Arc<Inner>);
+
+impl Watcher for Ear {
+    fn changed(&self, keys: Vec<Vec<u8>>) {
+        for name in keys {
+            match self.0.names.parse(&name) {
+                Named::Key(key) => self.0.hear(key),
+                Named::Free(key) => self.0.waiters.wake(&key),
+                Named::Stamps => self.0.catch_up_behind(),
+                Named::Other => {}
+            }
+        }
+    }
+
+    fn flushed(&self) {
+        self.0.distrust();
+        self.0.catch_up_behind();
+        self.0.waiters.wake_all();
+    }
+
+    fn published(&self, message: &[u8]) {
+        let Some((origin, rest)) = message.split_first_chunk::<16>() else { return };
+        if *origin == self.0.origin {
+            return;
+        }
+        match rest.split_first() {
+            Some((b'k', key)) => {
+                self.0.believe(key);
+                self.0.waiters.wake(key);
+            }
+            Some((b'f', key)) => self.0.waiters.wake(key),
+            Some((b't', _)) => self.0.catch_up_behind(),
+            _ => {}
+        }
+    }
+
+    fn connected<'a>(&'a self, link: &'a Link) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(self.0.catch_up_whole(link))
+    }
+
+    fn heartbeat<'a>(&'a self, link: &'a Link) -> BoxFuture<'a, Result<(), Trouble>> {
+        Box::pin(async move {
+            self.0.beat(link).await?;
+            self.0.trusted_ms.store(self.0.clock.now_ms(), Ordering::Release);
+            self.0.drain_behind();
+            Ok(())
+        })
+    }
+
+    fn lost(&self, why: &str) {
+        if self.0.is_connected() {
+            self.0.outage.fetch_add(1, Ordering::AcqRel);
+            tracing::debug!(
+                cache = &*self.0.keeping.namespace,
+                why,
+                "news of the remote tier may be missed from now on"
+            );
+            self.0.on_lost();
+        }
+        self.0.waiters.wake_all();
+    }
+}
+
+impl Inner {
+    /// There are news of the key.
+    fn hear(self: &Arc<Self>, key: Vec<u8>) {
+        let is_expected = self.echo.lock().expected(&key).is_some();
+        if !is_expected {
+            self.believe(&key);
+            self.waiters.wake(&key);
+            return;
+        }
+        self.waiters.wake(&key);
+        let mut checks = self.checks.lock();
+        if checks.keys.len() >= CHECKS_MAX {
+            drop(checks);
+            self.echo.lock().forget(&key);
+            return self.believe(&key);
+        }
+        checks.keys.insert(key);
+        let must_start = !std::mem::replace(&mut checks.is_running, true);
+        drop(checks);
+        if must_start {
+            let inner = Arc::clone(self);
+            drop(self.runtime.spawn(async move { inner.check_all().await }));
+        }
+    }
+
+    /// Another has changed it.
+    fn believe(&self, key: &[u8]) {
+        self.count(Count::Invalidation);
+        self.tell_changed(key);
+    }
+
+    /// Compares what is there with what this process has written, until no news wait.
+    async fn check_all(&self) {
+        loop {
+            let batch: Vec<Vec<u8>> = {
+                let mut checks = self.checks.lock();
+                let batch: Vec<Vec<u8>> = checks.keys.iter().take(BATCH).cloned().collect();
+                for key in &batch {
+                    checks.keys.remove(key);
+                }
+                checks.is_running = !batch.is_empty();
+                batch
+            };
+            if batch.is_empty() {
+                return;
+            }
+            self.check(batch).await;
+        }
+    }
+
+    async fn check(&self, keys: Vec<Vec<u8>>) {
+        let asked: Vec<Option<Wrote>> = {
+            let echo = self.echo.lock();
+            keys.iter().map(|key| echo.expected(key)).collect()
+        };
+        let commands = keys.iter().map(|key| {
+            let name = self.names.data(key);
+            if self.remote.is_raw {
+                return of("GET", &name);
+            }
+            let mut tail = of("GETRANGE", &name);
+            tail.arg(-4).arg(-1);
+            tail
+        });
+        let link = self.link.load_full();
+        let answers = match &link {
+            Some(link) => link.run_many(commands.collect()).await,
+            None => Vec::new(),
+        };
+        let mut answers = answers.into_iter();
+        for (key, asked) in keys.iter().zip(asked) {
+            let there = answers.next().and_then(|answer| match answer {
+                Ok(Value::BulkString(bytes)) if bytes.is_empty() && !self.remote.is_raw => Some(Wrote::Removed),
+                Ok(Value::BulkString(bytes)) => Some(self.wrote(&bytes)),
+                Ok(Value::Nil) => Some(Wrote::Removed),
+                _ => None,
+            });
+            let is_own = match (asked, there) {
+                (Some(asked), Some(there)) => self.echo.lock().is_own(key, asked, there),
+                _ => false,
+            };
+            if is_own {
+                self.count(Count::Echo);
+            } else {
+                self.echo.lock().forget(key);
+                self.believe(key);
+            }
+        }
+    }
+
+    /// News come in again, or for the first time: nothing that is above is trusted, and what was missed is done.
+    async fn catch_up_whole(&self, link: &Link) -> Result<(), Trouble> {
+        let outage = self.outage.load(Ordering::Acquire);
+        self.beat(link).await?;
+        self.catch_up(link).await?;
+        let is_kept = outage == 0 && self.remote.on_disconnect == OnDisconnect::ServeStale;
+        if !self.is_connected() && !is_kept {
+            self.distrust();
+        }
+        self.drain(link).await?;
+        if !self.is_connected() {
+            self.outage.fetch_add(1, Ordering::AcqRel);
+        }
+        self.trusted_ms.store(self.clock.now_ms(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Nothing is heard any more.
+    pub(super) fn on_lost(self: &Arc<Self>) {
+        match self.remote.on_disconnect {
+            OnDisconnect::Drop => self.distrust(),
+            OnDisconnect::ServeStale => {}
+            OnDisconnect::CapAge(time) => {
+                let (inner, outage) = (Arc::downgrade(self), self.outage.load(Ordering::Acquire));
+                drop(self.runtime.spawn(async move {
+                    tokio::time::sleep(time).await;
+                    if let Some(inner) = inner.upgrade().filter(|inner| inner.outage.load(Ordering::Acquire) == outage)
+                    {
+                        inner.distrust();
+                    }
+                }));
+            }
+        }
+    }
+
+    /// Nothing above may serve any more that is there now.
+    pub(super) fn distrust(&self) {
+        self.count(Count::Distrusted);
+        if let Some(above) = self.above.get() {
+            above.distrusted();
+        }
+    }
+
+    /// Milliseconds since it was last known that all is heard of; 0 where that is so now.
+    pub(in crate::remote) fn trust_age_ms(&self) -> u64 {
+        let is_connected = self.is_connected();
+        if is_connected { 0 } else { self.clock.now_ms().saturating_sub(self.trusted_ms.load(Ordering::Acquire)) }
+    }
+
+    pub(super) fn tell_changed(&self, key: &[u8]) {
+        if let Some(above) = self.above.get() {
+            above.changed(key);
+        }
+    }
+
+    pub(super) fn tell_marked(&self, mark: Mark) {
+        if let Some(above) = self.above.get() {
+            above.marked(mark);
+        }
+    }
+}
