@@ -134,7 +134,7 @@ impl Inner {
             timed_out: link_stats.timed_out,
             retried: link_stats.retried,
             shed: link_stats.shed,
-            in_flight: u64::try_from(link_stats.in_flight).unwrap_or(u64::MAX),
+            in_flight: link_stats.in_flight,
             connects: link_stats.connected,
             breaker_opened: link_stats.opened,
         }

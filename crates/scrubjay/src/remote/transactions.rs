@@ -45,28 +45,21 @@ pub(super) async fn act(
             let mut commands = vec![set(data, value, px), of("DEL", lease)];
             commands.extend(told.clone());
             let filled = owned(link, lease, token, commands).await;
-            match is_oom(&filled) {
-                true => owned(link, lease, token, give_up(data, lease, told)).await.map(oom_if_done),
-                false => filled,
-            }
+            or_give_up(link, names, told, Some(token), filled).await
         }
         Act::Insert { value, px } => {
             let mut commands = vec![set(data, value, px), of("DEL", lease)];
             commands.extend(told.clone());
             let watched: [&[u8]; 3] = [data, lease, tombstone];
             let inserted = link.transaction(&watched, &[of("PTTL", lease)], |_| Ok(commit(&commands))).await;
-            match is_oom(&inserted) {
-                true => {
-                    let commands = give_up(data, lease, told);
-                    link.transaction(&watched, &[of("PTTL", lease)], |_| Ok(commit(&commands))).await.map(oom_if_done)
-                }
-                false => inserted,
-            }
+            or_give_up(link, names, told, None, inserted).await
         }
         Act::Remove { fence_ms } => {
             let reads = [of("EXISTS", data), redis::cmd("TIME")];
             let decide = |answers: Vec<Value>| remove(&answers, fence_ms, [data, lease, gone, tombstone], &told);
-            link.transaction(&[data, lease, tombstone], &reads, decide).await
+            let removed = link.transaction(&[data, lease, tombstone], &reads, decide).await;
+            // No memory for the news and the tombstone: what is to go goes all the same.
+            or_give_up(link, names, told.clone(), None, removed).await
         }
         Act::Replay { value, px, stored_at_ms, age_ms, fence_ms } => {
             let mut start = of("GETRANGE", data);
@@ -198,15 +191,25 @@ fn commit(commands: &[Cmd]) -> Step<Answer> {
     Step::Commit(commands.to_vec(), Answer::Done)
 }
 
-/// What is done when there is no memory for a value.
-fn give_up(data: &[u8], lease: &[u8], told: Vec<Cmd>) -> Vec<Cmd> {
+/// The answer; if there was no memory, what is there goes instead, if the lease is still that of `owner` where there is one.
+async fn or_give_up(
+    link: &Link,
+    names: &KeyNames,
+    told: Vec<Cmd>,
+    owner: Option<&[u8]>,
+    answer: Result<Answer, Trouble>,
+) -> Result<Answer, Trouble> {
+    if !is_oom(&answer) {
+        return answer;
+    }
+    let KeyNames { data, lease, .. } = names;
     let mut commands = vec![of("UNLINK", data), of("DEL", lease)];
     commands.extend(told);
-    commands
-}
-
-fn oom_if_done(answer: Answer) -> Answer {
-    if answer == Answer::Done { Answer::Oom } else { answer }
+    let answer = match owner {
+        Some(token) => owned(link, lease, token, commands).await?,
+        None => link.transaction(&[data, lease], &[of("EXISTS", data)], |_| Ok(commit(&commands))).await?,
+    };
+    Ok(if answer == Answer::Done { Answer::Oom } else { answer })
 }
 
 /// A server refuses the transaction as a whole if it has refused a command of it.

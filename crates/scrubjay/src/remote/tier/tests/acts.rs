@@ -192,24 +192,25 @@ async fn a_raise_is_in_the_string_as_it_is_documented() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_memory_for_a_value_the_old_one_goes() {
-    let redis = RedisServer::start();
-    let (process, console) = (&Process::start(&redis.url()), &mut redis.console());
-    for key in [b"k", b"l"] {
-        assert_eq!(ask(process, key, INSERT).await, Answer::Done);
-    }
-    assert_eq!(ask(process, b"m", begin(&A)).await, Answer::Done);
-    console.ok(&["CONFIG", "SET", "maxmemory", "1"]);
-    let large = vec![b'x'; 100_000];
-    assert_eq!(ask(process, b"k", Act::Insert { value: &large, px: None }).await, Answer::Oom);
-    assert_eq!(ask(process, b"m", Act::Fill { token: &A, value: &large, px: None }).await, Answer::Oom);
-    assert_eq!(ask(process, b"n", begin(&A)).await, Answer::Oom);
-    assert_eq!(console.call(&[b"EXISTS", &process.names(b"k").data[..]]).number(), 0);
-    assert_eq!(console.call(&[b"EXISTS", &process.names(b"m").lease[..]]).number(), 0);
-    // A removal is done, as far as it can be, and is to be done again: nobody was told.
-    let answer = ask(process, b"l", REMOVE).await;
-    assert!(matches!(answer, Answer::Done | Answer::Oom), "{answer:?}");
-    console.ok(&["CONFIG", "SET", "maxmemory", "0"]);
-    assert_eq!(console.call(&[b"EXISTS", &process.names(b"l").data[..]]).number(), 0);
+    on_both(async |process, console| {
+        for key in [b"k", b"l"] {
+            assert_eq!(ask(process, key, INSERT).await, Answer::Done);
+        }
+        assert_eq!(ask(process, b"m", begin(&A)).await, Answer::Done);
+        console.ok(&["CONFIG", "SET", "maxmemory", "1"]);
+        let large = vec![b'x'; 100_000];
+        assert_eq!(ask(process, b"k", Act::Insert { value: &large, px: None }).await, Answer::Oom);
+        assert_eq!(ask(process, b"m", Act::Fill { token: &A, value: &large, px: None }).await, Answer::Oom);
+        assert_eq!(ask(process, b"n", begin(&A)).await, Answer::Oom);
+        assert_eq!(console.call(&[b"EXISTS", &process.names(b"k").data[..]]).number(), 0);
+        assert_eq!(console.call(&[b"EXISTS", &process.names(b"m").lease[..]]).number(), 0);
+        // A removal is done, as far as it can be, and is to be done again: nobody was told.
+        let answer = ask(process, b"l", REMOVE).await;
+        assert!(matches!(answer, Answer::Done | Answer::Oom), "{answer:?}");
+        console.ok(&["CONFIG", "SET", "maxmemory", "0"]);
+        assert_eq!(console.call(&[b"EXISTS", &process.names(b"l").data[..]]).number(), 0);
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -54,22 +54,31 @@ async fn what_was_written_while_away_gives_way_to_what_others_did_since() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_that_was_held_back_does_not_come_after_the_removal_that_followed() {
+async fn a_write_that_was_held_back_does_not_come_after_a_removal() {
     let redis = RedisServer::start();
     let proxy = Proxy::in_front_of(redis.address());
-    let a = Process::start(&proxy.url());
-    let b = Process::start(&redis.url());
+    let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
     let entry = a.encode(b"k", b"late", &[]);
-    // The server answers nothing for a while: what is sent arrives when it wakes.
-    let mut console = redis.console();
-    let pause = std::thread::spawn(move || drop(console.call(&["DEBUG", "SLEEP", "1"])));
+    proxy.add(Which::All, Direction::ToServer, Toxic::Stall);
     a.tier.insert(b"k", Some(&entry)).await;
-    let removal = a.tier.remove(b"k").await;
-    pause.join().unwrap();
-    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
-    let _ = removal;
-    assert_eq!(b.get(b"k").await, None);
-    assert_eq!(a.get(b"k").await, None);
+    let inner = &a.tier.inner;
+    assert_eq!(
+        inner.missed.lock().due(inner.server_ms(), 1),
+        [],
+        "it may arrive yet: nothing is done before that is over"
+    );
+    let (_, change) = inner.missed.lock().due(u64::MAX, 1).remove(0);
+    assert_eq!(change.op, Op::Removed);
+    assert_eq!(a.tier.remove(b"k").await, Removal::Deferred);
+    assert!(matches!(b.tier.remove(b"k").await, Removal::Gone { .. }));
+    wait_for("its deadline", || (b.tier.inner.server_ms() > change.fence_ms).then_some(()));
+    proxy.heal();
+    wait_for("all to be done", || {
+        let there = redis.console().call(&[b"EXISTS", &a.names(b"k").data[..]]).number();
+        assert_eq!(there, 0, "it came late");
+        (a.tier.stats().missed_pending == 0).then_some(())
+    });
+    assert_eq!((a.get(b"k").await, b.get(b"k").await), (None, None));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,6 +86,10 @@ async fn a_fill_of_which_nobody_knows_becomes_a_removal() {
     let redis = RedisServer::start();
     let proxy = Proxy::in_front_of(redis.address());
     let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
+    // The server knows the script from now on: what it is asked is done.
+    let lease = a.lease(b"other").await;
+    let entry = a.encode(b"other", b"one", &[]);
+    assert_eq!(a.tier.fill(lease, Some(&entry)).await, Filled::Stored);
     let lease = a.lease(b"k").await;
     let entry = a.encode(b"k", b"one", &[]);
     // The answers are lost, the commands are not.
