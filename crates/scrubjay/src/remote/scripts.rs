@@ -181,12 +181,12 @@ static REMOVE: Script = Script::idempotent(script!(
      return {existed}"
 ));
 
+// What is refused since it may have been removed still shows that what is there is older: that goes, or whoever wrote the later one would
+// read the earlier.
 static REPLAY: Script = Script::new(script!(
     "local time = now()
      if time > tonumber(ARGV[5]) then return {4, time} end
      if time <= tonumber(ARGV[6]) then return {5, time} end
-     local removed = redis.call('GET', KEYS[3])
-     if removed and tonumber(removed) >= time - tonumber(ARGV[4]) then return {0} end
      local value = redis.pcall('GETRANGE', KEYS[1], 0, 23)
      if type(value) == 'table' then return {7} end
      if value ~= '' then
@@ -194,6 +194,15 @@ static REPLAY: Script = Script::new(script!(
        local stored_at = 0
        for i = 24, 17, -1 do stored_at = stored_at * 256 + string.byte(value, i) end
        if stored_at > tonumber(ARGV[3]) then return {0} end
+     end
+     local removed = redis.call('GET', KEYS[3])
+     if removed and tonumber(removed) >= time - tonumber(ARGV[4]) then
+       if value ~= '' then
+         redis.call('UNLINK', KEYS[1])
+         redis.call('DEL', KEYS[2])
+         tell()
+       end
+       return {0}
      end
      local err = store(KEYS[1], ARGV[1], ARGV[2])
      if err and not is_oom(err) then return redis.error_reply(err) end

@@ -212,9 +212,10 @@ impl Mirror {
     }
 
     /// Takes over what was read: head and ring, or all of it.
-    pub(crate) fn catch_up(&mut self, bytes: &[u8]) -> Caught {
+    ///
+    /// `is_whole`: all of it was asked for. Its length does not tell: as long as no tag was raised, there are no floors.
+    pub(crate) fn catch_up(&mut self, bytes: &[u8], is_whole: bool) -> Caught {
         let Some(head) = Head::parse(bytes) else { return Caught::Broken };
-        let is_whole = bytes.len() > SHORT_LEN;
         if head.generation != self.head.generation {
             let is_short_of_nothing = head.sequence == 0;
             if !is_whole && !is_short_of_nothing {

@@ -66,8 +66,9 @@ pub(super) async fn act(
             start.arg(0).arg(23);
             let mut commands = vec![set(data, value, px), of("DEL", lease)];
             commands.extend(told);
+            let instead: Vec<Cmd> = std::iter::once(of("DEL", data)).chain(commands[1..].iter().cloned()).collect();
             let reads = [start, get(tombstone), redis::cmd("TIME")];
-            let decide = |answers: Vec<Value>| replay(&answers, stored_at_ms, age_ms, fence_ms, &commands);
+            let decide = |answers: Vec<Value>| replay(&answers, stored_at_ms, age_ms, fence_ms, &commands, &instead);
             link.transaction(&[data, lease, tombstone], &reads, decide).await
         }
     };
@@ -157,22 +158,27 @@ fn replay(
     age_ms: u64,
     fence_ms: u64,
     commands: &[Cmd],
+    instead: &[Cmd],
 ) -> Result<Step<Answer>, Trouble> {
     let [Value::BulkString(there), removed, time] = answers else { return Err(unexpected()) };
     let time_ms = server_ms(time).ok_or_else(unexpected)?;
     if time_ms <= fence_ms {
         return Ok(Step::Done(Answer::Early(time_ms)));
     }
-    if let Value::BulkString(removed) = removed {
-        let removed_ms = std::str::from_utf8(removed).ok().and_then(|text| text.parse::<u64>().ok());
-        if removed_ms.is_none_or(|removed_ms| removed_ms >= time_ms.saturating_sub(age_ms)) {
-            return Ok(Step::Done(Answer::Nothing));
-        }
-    }
     if !there.is_empty() {
         let there_ms = there.get(16..24).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         if !there.starts_with(b"SJ") || there_ms.is_none_or(|there_ms| there_ms > stored_at_ms) {
             return Ok(Step::Done(Answer::Nothing));
+        }
+    }
+    if let Value::BulkString(removed) = removed {
+        let removed_ms = std::str::from_utf8(removed).ok().and_then(|text| text.parse::<u64>().ok());
+        if removed_ms.is_none_or(|removed_ms| removed_ms >= time_ms.saturating_sub(age_ms)) {
+            // It is refused, and shows that what is there is older.
+            return Ok(match there.is_empty() {
+                true => Step::Done(Answer::Nothing),
+                false => Step::Commit(instead.to_vec(), Answer::Nothing),
+            });
         }
     }
     Ok(commit(commands))

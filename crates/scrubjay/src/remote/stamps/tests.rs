@@ -40,12 +40,12 @@ impl Server {
 
 fn mirror_of(server: &Server) -> Mirror {
     let mut mirror = Mirror::default();
-    assert!(matches!(mirror.catch_up(&server.0), Caught::Up(Learnt { is_other_generation: true, .. })));
+    assert!(matches!(mirror.catch_up(&server.0, true), Caught::Up(Learnt { is_other_generation: true, .. })));
     mirror
 }
 
 fn caught(mirror: &mut Mirror, bytes: &[u8]) -> Vec<Mark> {
-    match mirror.catch_up(bytes) {
+    match mirror.catch_up(bytes, bytes.len() != SHORT_LEN) {
         Caught::Up(learnt) => learnt.marks,
         other => panic!("{other:?}"),
     }
@@ -98,7 +98,7 @@ fn who_missed_more_than_the_ring_holds_reads_all_of_it() {
         if missed == RING {
             assert_eq!(caught(&mut mirror, server.short()).len(), 100);
         } else {
-            assert_eq!(mirror.catch_up(server.short()), Caught::Behind);
+            assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
             assert_eq!(caught(&mut mirror, &server.0).len(), 100);
         }
         assert_eq!(mirror.born().sequence, missed);
@@ -141,9 +141,9 @@ fn another_generation_makes_all_that_is_older_a_miss() {
     let old = mirror.born();
     let mut other = Server::new(2);
     other.raise(Mark::Floor(3));
-    assert_eq!(mirror.catch_up(other.short()), Caught::Behind);
+    assert_eq!(mirror.catch_up(other.short(), false), Caught::Behind);
     let learnt = Learnt { is_other_generation: true, marks: Vec::new() };
-    assert_eq!(mirror.catch_up(&other.0), Caught::Up(learnt));
+    assert_eq!(mirror.catch_up(&other.0, true), Caught::Up(learnt));
     assert!(!mirror.is_valid(Some(old), 0, T.iter().copied()));
     assert!(mirror.is_valid(Some(mirror.born()), 0, T.iter().copied()));
     // A raise that was done in the old one is of no use.
@@ -176,18 +176,35 @@ fn an_entry_of_another_language_counts_without_tags_and_after_the_last_clear() {
 }
 
 #[test]
+fn stamps_in_which_nothing_but_a_clear_was_raised_are_whole() {
+    let mut server = Server::new(1);
+    server.raise(Mark::Cleared);
+    assert_eq!(server.0.len(), SHORT_LEN);
+    let mut mirror = Mirror::default();
+    assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
+    let learnt = Learnt { is_other_generation: true, marks: Vec::new() };
+    assert_eq!(mirror.catch_up(&server.0, true), Caught::Up(learnt));
+    for _ in 0..=RING {
+        server.raise(Mark::Cleared);
+    }
+    assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
+    let learnt = Learnt { is_other_generation: false, marks: vec![Mark::Cleared] };
+    assert_eq!(mirror.catch_up(&server.0, true), Caught::Up(learnt));
+}
+
+#[test]
 fn what_is_no_stamps_is_not_taken_for_some() {
     let mut mirror = Mirror::default();
     let server = Server::new(1);
     for (at, byte) in [(0, b'x'), (20, b'-'), (40, b' ')] {
         let mut bytes = server.0.clone();
         bytes[at] = byte;
-        assert_eq!(mirror.catch_up(&bytes), Caught::Broken, "byte {at}");
+        assert_eq!(mirror.catch_up(&bytes, true), Caught::Broken, "byte {at}");
     }
-    assert_eq!(mirror.catch_up(&server.0[..63]), Caught::Broken);
-    assert_eq!(mirror.catch_up(b""), Caught::Broken);
+    assert_eq!(mirror.catch_up(&server.0[..63], true), Caught::Broken);
+    assert_eq!(mirror.catch_up(b"", true), Caught::Broken);
     let longer = [server.0.clone(), vec![b'1'; WHOLE_LEN]].concat();
-    assert_eq!(mirror.catch_up(&longer), Caught::Broken);
+    assert_eq!(mirror.catch_up(&longer, true), Caught::Broken);
     assert!(!mirror.is_known());
     assert!(!mirror.is_valid(Some(SharedBorn::default()), 0, T.iter().copied()));
 }

@@ -107,7 +107,7 @@ impl Inner {
                 continue;
             }
             let was_known = self.mirror.lock().is_known();
-            let caught = self.mirror.lock().catch_up(&bytes);
+            let caught = self.mirror.lock().catch_up(&bytes, len == WHOLE_LEN);
             match caught {
                 Caught::Up(learnt) => {
                     self.learnt(learnt, was_known);

@@ -29,6 +29,12 @@ impl RemoteTier {
         write: Option<impl FnOnce(&mut Vec<u8>) -> Result<(), BoxError>>,
     ) -> Option<Encoded> {
         let inner = &self.inner;
+        // Which of two entries is the later one hangs on it, whether they expire or not.
+        let mut new = *new;
+        if new.times.stored_at_ms == 0 {
+            new.times.stored_at_ms = inner.clock.now_ms();
+        }
+        let new = &new;
         let bytes = if inner.remote.is_raw {
             let mut value = Vec::new();
             let write = write.ok_or(NotKept::NotEncoded);
