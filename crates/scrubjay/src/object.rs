@@ -13,8 +13,6 @@
 //! - Of two versions of a key the one with the higher stamp counts, wherever both lie. A removal is a version.
 //! - What is not in the index is a miss that costs no request.
 
-#![allow(dead_code, unused_imports, reason = "the cache takes it into its read path in a change of its own")]
-
 mod counters;
 mod hash;
 mod index;

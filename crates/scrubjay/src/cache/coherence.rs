@@ -144,7 +144,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 impl<K, V> Shared<K, V> {
     fn raise_objects(&self, mark: Mark) {
         if let Some(object) = &self.object {
-            object.tier.raise(mark);
+            object.tier.heard(mark);
         }
     }
 }

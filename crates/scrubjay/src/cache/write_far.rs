@@ -95,7 +95,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             stripe.revoke(&key);
             let left = self.store_or_drop(&mut stripe, hash, entering);
             if let Some(object) = &self.object {
-                object.tier.put(&key_bytes, copy.as_ref().and_then(|copy| copy.object.as_ref()));
+                object.tier.insert(&key_bytes, copy.as_ref().and_then(|copy| copy.object.as_ref()));
             }
             (left, self.begin_change(&stripe, hash, key, key_bytes))
         };

@@ -161,6 +161,7 @@ impl Index {
     }
 
     /// Values, large entries and removals that count.
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.table.len()
     }
@@ -373,11 +374,6 @@ impl Index {
                 }
             }
         }
-    }
-
-    /// Everything is forgotten but the floor.
-    pub(super) fn clear(&mut self) {
-        *self = Index { floor: self.floor, ..Index::default() };
     }
 
     fn count(&mut self, at: At, is_live: bool) {

@@ -103,10 +103,6 @@ pub(super) struct Sealed {
 }
 
 impl Draft {
-    pub(super) fn data_len(&self) -> usize {
-        self.data.len()
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.values.is_empty() && self.larges.is_empty() && self.others.is_empty()
     }

@@ -90,14 +90,6 @@ impl Pending {
         self.gathered_bytes
     }
 
-    pub(super) fn has_entries(&self) -> bool {
-        !self.entries.is_empty()
-    }
-
-    pub(super) fn has_removals(&self) -> bool {
-        !self.removals.is_empty() || !self.marks.is_empty()
-    }
-
     /// Removals that gather, and those on their way.
     pub(super) fn removal_count(&self) -> usize {
         let flying = self

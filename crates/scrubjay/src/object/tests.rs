@@ -200,6 +200,34 @@ async fn a_load_that_began_before_a_removal_or_a_clear_stores_nothing_whoever_re
 }
 
 #[tokio::test]
+async fn of_two_inserts_the_one_wins_that_is_made_last_whichever_began_first() {
+    let (store, clock) = (store(), Clock::held());
+    let tier = open(on(&store), &clock).await;
+    let first = encode(&tier, b"42", b"began first", None, &[]);
+    let second = encode(&tier, b"42", b"began second", None, &[]);
+    tier.insert(b"42", second.as_ref());
+    tier.insert(b"42", first.as_ref());
+    assert_eq!(get(&tier, "42").await.as_deref(), Some("began first"));
+    tier.put(b"42", second.as_ref());
+    assert_eq!(get(&tier, "42").await.as_deref(), Some("began first"), "a load does not win");
+}
+
+#[tokio::test]
+async fn a_mark_that_was_heard_holds_here_and_is_not_written_again() {
+    let (store, clock) = (store(), Clock::held());
+    let tier = open(on(&store), &clock).await;
+    put(&tier, "42", "Ada");
+    tier.put(b"43", encode(&tier, b"43", b"Eve", None, &["team:7"]).as_ref());
+    tier.flush().await.unwrap();
+    let writes = tier.stats().1.writes;
+    tier.heard(Mark::Floor(place("team:7")));
+    assert_eq!((get(&tier, "42").await.as_deref(), get(&tier, "43").await), (Some("Ada"), None));
+    tier.heard(Mark::Cleared);
+    assert_eq!((get(&tier, "42").await, tier.settle().await), (None, Settled::Gone));
+    assert_eq!(tier.stats().1.writes, writes);
+}
+
+#[tokio::test]
 async fn a_clear_voids_what_any_process_began_before_it_and_one_that_knows_nothing_of_it_goes_on_writing() {
     let (store, clock) = (store(), Clock::held());
     let (one, other) = (open(on(&store), &clock).await, open(on(&store), &clock).await);

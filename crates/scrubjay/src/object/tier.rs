@@ -22,7 +22,6 @@ use crate::tags::{Mark, place};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::runtime::Handle;
@@ -233,10 +232,6 @@ impl ObjectTier {
         }))
     }
 
-    pub(crate) fn config(&self) -> &Object {
-        &self.object
-    }
-
     pub(super) fn unix_ms(&self) -> u64 {
         self.keeping.anchor.unix_ms(self.clock.now_ms())
     }
@@ -250,7 +245,7 @@ impl ObjectTier {
         floor_of(self.unix_ms() + AHEAD_MS_MAX)
     }
 
-    /// Now: for a load when it begins, for an insert when it is stored. Costs nanoseconds.
+    /// Now: for a load or an insert that begins. Costs nanoseconds.
     pub(crate) fn born(&self) -> ObjectBorn {
         ObjectBorn { stamp: self.next_stamp() }
     }
@@ -294,15 +289,27 @@ impl ObjectTier {
     /// find room is dropped and counted, and the one that was there is gone all the same. `None` if there is none to put (too
     /// large, does not serialise): the older one goes. What was removed since the entry's load began stays removed.
     pub(crate) fn put(&self, key: &[u8], entry: Option<&Encoded>) {
-        let hash = hash_of(key);
+        self.put_in(&mut self.state.lock(), key, entry);
+    }
+
+    /// The same for an insert by the caller: it is later than all that is known, whenever it began. Of two inserts the one wins
+    /// that is made here last.
+    pub(crate) fn insert(&self, key: &[u8], entry: Option<&Encoded>) {
         let mut state = self.state.lock();
+        let born = ObjectBorn { stamp: self.next_stamp() };
+        let entry = entry.map(|entry| Encoded { born, ..entry.clone() });
+        self.put_in(&mut state, key, entry.as_ref());
+    }
+
+    fn put_in(&self, state: &mut State, key: &[u8], entry: Option<&Encoded>) {
+        let hash = hash_of(key);
         if state.is_closed {
             return self.counters.one(Count::Skipped);
         }
         let Some(entry) = entry else {
-            if self.is_known(&state, hash) {
+            if self.is_known(state, hash) {
                 self.counters.one(Count::Replaced);
-                self.remove_in(&mut state, hash);
+                self.remove_in(state, hash);
             }
             return;
         };
@@ -323,8 +330,8 @@ impl ObjectTier {
         }
         if !state.pending.put(hash, key, entry, self.object.queue_bytes) {
             self.counters.one(Count::QueueFull);
-            if self.is_known(&state, hash) {
-                self.remove_in(&mut state, hash);
+            if self.is_known(state, hash) {
+                self.remove_in(state, hash);
             }
             return;
         }
@@ -463,6 +470,17 @@ impl ObjectTier {
             }
         }
         self.wakes.removals.notify_one();
+    }
+
+    /// Another process has raised this mark (the remote tier says so), and writes it down: what this process knows does not count
+    /// here either.
+    pub(crate) fn heard(&self, mark: Mark) {
+        let mut state = self.state.lock();
+        let stamp = self.next_stamp();
+        match mark {
+            Mark::Cleared => state.void(stamp),
+            Mark::Floor(place) => _ = state.floors.insert(place, stamp),
+        }
     }
 
     /// Another process wrote or removed the key just now (the remote tier says so): what is known of it does not count, until

@@ -13,7 +13,6 @@ use crate::error::{Error, ErrorKind};
 use crate::remote::Removals;
 use futures_util::StreamExt;
 use std::future::Future;
-use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -334,7 +333,8 @@ impl ObjectTier {
     ///
     /// # Errors
     /// `Unavailable`: the store fails or takes too long.
-    pub(crate) async fn refresh(&self) -> Result<(), Error> {
+    #[cfg(test)]
+    pub(super) async fn refresh(&self) -> Result<(), Error> {
         let next = self.state.lock().looks_begun + 1;
         self.wakes.news.notify_one();
         // It lists, and reads what it found.

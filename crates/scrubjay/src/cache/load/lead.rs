@@ -77,7 +77,9 @@ where
                 lead.remote = granted;
             }
         }
-    } else if let (Some((tier, wait)), Some(lead)) = (to_wait_for, leads.pop()) {
+    } else if let Some((tier, wait)) = to_wait_for
+        && let Some(lead) = leads.pop()
+    {
         leads.extend(lead_one(cache, &tier, lead, wait).await);
     }
     let Some(shared) = cache.upgrade() else { return leads };

@@ -37,6 +37,7 @@ impl Table {
         self.slots.capacity() * size_of::<u64>()
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.live
     }
