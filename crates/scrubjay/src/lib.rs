@@ -137,7 +137,7 @@ mod cache;
 mod clock;
 mod codec;
 mod compressed;
-mod coordination;
+pub mod coordination;
 mod disk;
 mod entry;
 mod error;

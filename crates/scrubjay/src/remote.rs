@@ -30,6 +30,7 @@ use std::time::Duration;
 
 #[allow(unused_imports, reason = "the cache uses them next")]
 pub(crate) use lease::RemoteLease;
+pub(crate) use link::{Link, LinkSetup, LinkState, News, Script, ScriptCall, Trouble, Watcher};
 pub use options::{Coherence, OnDisconnect, Removals};
 pub use report::RemoteStats;
 #[allow(unused_imports, reason = "the cache uses them next")]
