@@ -8,6 +8,7 @@ mod clients;
 mod family;
 mod invalidation;
 mod memory_hits;
+mod ours;
 mod stampede;
 mod store;
 mod subject;
@@ -161,6 +162,13 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Has the keys written that the turns of the group read, by a process that ends before they begin.
+fn fill(stand: &Stand, group: &str, subject: &Subject) -> anyhow::Result<()> {
+    let (status, _) = turns::run(stand.turn(group, subject)?.arg("--fill"), TURN_MAX)?;
+    anyhow::ensure!(status.success(), "filling: {status}");
+    Ok(())
+}
+
 fn take_turn(
     stand: &Stand,
     group: &Group,
@@ -175,8 +183,7 @@ fn take_turn(
         _ => {}
     }
     if group.is_filled && round == 0 {
-        let (status, _) = turns::run(stand.turn(group.name, subject)?.arg("--fill"), TURN_MAX)?;
-        anyhow::ensure!(status.success(), "filling: {status}");
+        fill(stand, group.name, subject)?;
     }
     let mut turn = stand.turn(group.name, subject)?;
     for case in &arguments.case {

@@ -40,14 +40,16 @@ const MEMORY_TTL: Duration = Duration::from_secs(1);
 const STUCK: Duration = Duration::from_secs(5);
 const STUCK_MAX: u64 = 3;
 
+/// How long the load runs before the first round.
+const SETTLING: Duration = Duration::from_millis(1000);
+
 /// Rounds of those who are told, and of those who are not.
 const ROUNDS: u64 = 400;
 const ROUNDS_UNAWARE: u64 = 5;
 
 pub(super) fn run(stand: &Stand, subject: &'static Subject, figures: &mut Figures) -> anyhow::Result<()> {
+    super::fill(stand, "invalidation", subject)?;
     let mut family = Family::start(stand, "invalidation", subject)?;
-    family.tell(0, "prepare")?;
-    while family.hear()?.verb() != "prepared" {}
     (0..PROCESSES).try_for_each(|member| family.tell(member, "load"))?;
     let mut watch = Watch::default();
     let mut random = Random::new(clock::monotonic_ns());
@@ -58,12 +60,12 @@ pub(super) fn run(stand: &Stand, subject: &'static Subject, figures: &mut Figure
         (false, false) => ROUNDS_UNAWARE,
     };
     let (mut times, mut busy) = (Vec::new(), Busy::now()?);
-    // The first round takes the key into memory everywhere, and is not counted.
+    // Everybody takes the key into memory; the first round is not counted.
+    clock::pause(SETTLING);
     for version in 1..=rounds + 1 {
         family.tell(0, &format!("write {version}"))?;
         let time = watch.round(&family, version)?;
         if version == 1 {
-            clock::pause(Duration::from_millis(500));
             busy = Busy::now()?;
         } else {
             times.push(time);
@@ -123,7 +125,8 @@ impl Watch {
                     have[member] = true;
                     self.seen[member] = self.seen[member].or(Some(said.number(1)?));
                 }
-                // Of an earlier round that was given up, or of none.
+                // How it began.
+                "seen" if said.number(0)? == 0 => {}
                 "seen" => self.returned += 1,
                 verb => anyhow::bail!("{verb}: not expected"),
             }
@@ -161,12 +164,14 @@ pub(super) fn take_part<S: Store>(turn: &Turn, runtime: &Runtime) -> anyhow::Res
     setting.memory_ttl = MEMORY_TTL;
     let store = Arc::new(runtime.block_on(S::connect(&setting))?);
     let prefix = turn.subject.name;
+    if turn.is_filling {
+        return runtime.block_on(prepare(&store, prefix));
+    }
     println!("ready");
     for line in std::io::stdin().lock().lines() {
         let line = line?;
         match line.split_once(' ') {
             Some(("write", version)) => runtime.block_on(write(&*store, prefix, version.parse()?))?,
-            _ if line == "prepare" => runtime.block_on(prepare(&store, prefix))?,
             _ if line == "load" => {
                 let (loaded, looked_at) = (Arc::clone(&store), Arc::clone(&store));
                 runtime.spawn(async move { fail_aloud(load(&*loaded, prefix).await) });
@@ -220,8 +225,7 @@ async fn prepare<S: Store>(store: &Arc<S>, prefix: &'static str) -> anyhow::Resu
     while let Some(task) = tasks.join_next().await {
         task??;
     }
-    println!("prepared");
-    Ok(())
+    store.insert(&key(prefix, "watched", 0), &value_of(0)).await
 }
 
 /// Writes the version, and says when that began and ended.

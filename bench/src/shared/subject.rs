@@ -1,8 +1,8 @@
 //! Whoever can be measured, and what each can.
 
-use super::clients;
 use super::store::Store;
 use super::turn::{self, Turn};
+use super::{clients, ours};
 
 pub(super) struct Subject {
     pub(super) name: &'static str,
@@ -30,8 +30,9 @@ impl Subject {
     }
 }
 
-/// Everyone.
+/// Everyone, ours first.
 pub(super) const SUBJECTS: &[Subject] = &[
+    Subject { is_unaware: true, ..Subject::keeping::<ours::Ours>("scrubjay", true, true) },
     Subject::plain::<clients::Multiplexed>("redis"),
     Subject::plain::<clients::Managed>("redis-manager"),
     Subject::keeping::<clients::Tracking>("redis-tracking", true, true),
