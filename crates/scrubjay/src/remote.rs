@@ -10,6 +10,7 @@
 
 mod counters;
 mod echo;
+mod gather;
 mod lease;
 mod link;
 mod missed;

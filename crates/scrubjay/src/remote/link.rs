@@ -221,6 +221,11 @@ impl Link {
         self.inner.live.load().as_ref().is_none_or(|live| live.has_scripts)
     }
 
+    /// Whether keys lie on several masters, so that a command has those of one slot only.
+    pub(crate) fn is_cluster(&self) -> bool {
+        self.inner.live.load().as_ref().is_some_and(|live| live.slots.is_some())
+    }
+
     /// Every master, to go through what each of them has.
     ///
     /// # Errors

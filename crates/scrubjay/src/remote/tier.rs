@@ -24,6 +24,7 @@
 use super::Remote;
 use super::counters::{Count, Counters};
 use super::echo::Echo;
+use super::gather::Gather;
 use super::lease::RemoteLease;
 use super::link::{Link, LinkSetup, LinkState, News};
 use super::missed::{Missed, Noted, Op};
@@ -182,6 +183,8 @@ impl Drop for Changing {
 pub(crate) struct RemoteTier {
     inner: Arc<Inner>,
     link: Link,
+    /// Single reads that meet on their way.
+    gather: Gather<Link>,
 }
 
 /// A place for lookups to notice that a key was changed meanwhile.
@@ -275,7 +278,8 @@ impl RemoteTier {
         });
         let link = Link::start(link, Arc::new(watch::Ear(Arc::clone(&inner))))?;
         inner.link.store(Some(Arc::new(link.clone())));
-        Ok(RemoteTier { inner, link })
+        let gather = Gather::new(link.clone(), inner.runtime.clone(), inner.remote.in_flight_max);
+        Ok(RemoteTier { inner, link, gather })
     }
 
     /// From now on `above` is told of changes. What is there already is treated as after a lost connection.

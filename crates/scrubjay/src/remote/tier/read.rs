@@ -32,7 +32,7 @@ impl RemoteTier {
             let mut answers = self.link.run_many(vec![of("GET", &name), of("PTTL", &name)]).await.into_iter();
             with_ttl(answers.next(), answers.next())
         } else {
-            self.link.run_idempotent(of("GET", &name)).await
+            self.gather.get(name).await
         };
         inner.come_back(key, outset, found)
     }
