@@ -38,6 +38,7 @@
 //! | [`MemoryCache`] | the memory tier alone, synchronous, for any type |
 //! | [`VectorStore`] | embeddings by namespace and key, on disk |
 //! | [`ExistenceFilter`] | "certainly not here" before whatever is slow to ask |
+//! | [`Migration`] | two caches as one, while their shared store is changed for another |
 //!
 //! # The way of a lookup
 //!
@@ -175,6 +176,7 @@ pub use health::{Health, TierHealth, TierState};
 pub use key::Key;
 pub use memory::{Memory, Reason};
 pub use memory_cache::{MemoryCache, MemoryCacheBuilder};
+pub use migration::{Migration, MigrationHealth, MigrationStats, Phase};
 pub use object::{Object, ObjectStats};
 pub use options::{EntryOptions, FailSafe, Loaded};
 pub use remote::{Coherence, OnDisconnect, Remote, RemoteStats, Removals};
