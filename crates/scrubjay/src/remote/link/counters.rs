@@ -1,7 +1,4 @@
-//! What a link counts.
-//!
-//! What every command counts is one word, so that it costs one write: commands on their way in the lower half, commands that were sent in
-//! the upper.
+//! What a link counts. Nothing here is written while all is well: see `lanes.rs` for what is counted of every command.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,12 +20,11 @@ pub(crate) struct LinkStats {
     /// How often the breaker opened.
     pub(crate) opened: u64,
     /// Commands on their way now; some that are sent together count as one.
-    pub(crate) in_flight: u64,
+    pub(crate) in_flight: usize,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    traffic: AtomicU64,
     pub(super) timed_out: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) shed: AtomicU64,
@@ -38,42 +34,12 @@ pub(super) struct Counters {
     pub(super) opened: AtomicU64,
 }
 
-/// Commands that were sent are counted from this bit on.
-const SENT_SHIFT: u32 = 32;
-const IN_FLIGHT: u64 = (1 << SENT_SHIFT) - 1;
-
-/// A command on its way.
-#[derive(Debug)]
-pub(super) struct Seat<'a>(&'a Counters);
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        self.0.traffic.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 pub(super) fn one(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
 impl Counters {
-    /// Nothing if as many as `max` are on their way.
-    pub(super) fn seat(&self, max: usize) -> Option<Seat<'_>> {
-        let before = self.traffic.fetch_add((1 << SENT_SHIFT) + 1, Ordering::Relaxed);
-        let seat = Seat(self);
-        if before & IN_FLIGHT >= max as u64 {
-            one(&self.shed);
-            return None;
-        }
-        Some(seat)
-    }
-
-    /// Commands that were sent, from 0 on again after 2^32.
-    pub(super) fn sent(&self) -> u64 {
-        self.traffic.load(Ordering::Relaxed) >> SENT_SHIFT
-    }
-
-    pub(super) fn read(&self) -> LinkStats {
+    pub(super) fn read(&self, in_flight: usize) -> LinkStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         LinkStats {
             timed_out: read(&self.timed_out),
@@ -83,7 +49,7 @@ impl Counters {
             connected: read(&self.connected),
             connect_failed: read(&self.connect_failed),
             opened: read(&self.opened),
-            in_flight: read(&self.traffic) & IN_FLIGHT,
+            in_flight,
         }
     }
 }

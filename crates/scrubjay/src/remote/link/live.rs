@@ -33,6 +33,7 @@ pub(super) struct Live {
     pub(super) pool: Pool,
     /// Whether everybody's commands are sent, and not only the watcher's.
     is_open: AtomicBool,
+    has_ended: AtomicBool,
 }
 
 /// A master.
@@ -84,6 +85,7 @@ impl Live {
             signals,
             pool: Pool::new(),
             is_open: AtomicBool::new(false),
+            has_ended: AtomicBool::new(false),
         }
     }
 
@@ -98,6 +100,17 @@ impl Live {
             self.breaker.succeeded();
         }
         self.is_open.store(is_open, Ordering::Release);
+    }
+
+    /// Whether nothing will be sent over it any more.
+    #[inline]
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
+    pub(super) fn end(&self) {
+        self.set_open(false);
+        self.has_ended.store(true, Ordering::Release);
     }
 
     /// The number of the master that a command belongs to.

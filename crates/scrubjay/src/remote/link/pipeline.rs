@@ -48,7 +48,7 @@ impl Link {
         if !rest.is_empty() {
             let one_by_one = async {
                 for item in rest {
-                    answers[item.index] = Some(self.send_one(&live, &item.command).await);
+                    answers[item.index] = Some(self.send_one(&item.command).await);
                 }
                 Ok(())
             };
@@ -81,7 +81,7 @@ impl Link {
             senders.push((index, script));
         }
         let sent = async {
-            let _seat = self.seat()?;
+            let _lane = self.lane()?;
             let time = Inner::time_for(self.inner.remote.command_timeout, len);
             self.inner.in_time(time, live.send_together(node, &pipeline)).await
         };

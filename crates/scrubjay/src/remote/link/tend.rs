@@ -49,7 +49,7 @@ pub(super) async fn tend(inner: Arc<Inner>, watcher: Weak<dyn Watcher>) {
                 Backoff::default(),
             ),
         };
-        inner.live.store(None);
+        inner.let_go();
         let pause_ms = if log.has_served { backoff.little_ms() } else { backoff.next_ms() };
         inner.gone(&why, pause_ms, &mut log);
         tokio::select! {
@@ -246,8 +246,6 @@ impl Inner {
 
     fn closed(&self) {
         self.state.store(Arc::new(LinkState::Closed));
-        if let Some(live) = self.live.swap(None) {
-            live.set_open(false);
-        }
+        self.let_go();
     }
 }

@@ -50,7 +50,7 @@ impl Link {
         mut decide: impl FnMut(Vec<Value>) -> Result<Step<T>, Trouble> + Send,
     ) -> Result<T, Trouble> {
         let live = self.live()?;
-        let _seat = self.seat()?;
+        let _lane = self.lane()?;
         let whole = async {
             let Ok(_turn) = live.pool.seats.acquire().await else {
                 return Err(Trouble::Away("the cache is closed".into()));
