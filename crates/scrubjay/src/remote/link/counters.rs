@@ -20,7 +20,7 @@ pub(crate) struct LinkStats {
     /// How often the breaker opened.
     pub(crate) opened: u64,
     /// Commands on their way now; some that are sent together count as one.
-    pub(crate) in_flight: usize,
+    pub(crate) in_flight: u64,
 }
 
 #[derive(Debug, Default)]
@@ -49,7 +49,7 @@ impl Counters {
             connected: read(&self.connected),
             connect_failed: read(&self.connect_failed),
             opened: read(&self.opened),
-            in_flight,
+            in_flight: in_flight as u64,
         }
     }
 }
