@@ -58,6 +58,8 @@ async fn a_write_that_was_held_back_does_not_come_after_a_removal() {
     let redis = RedisServer::start();
     let proxy = Proxy::in_front_of(redis.address());
     let (a, b) = (Process::start(&proxy.url()), Process::start(&redis.url()));
+    // The server knows the script from now on: what arrives late would be done.
+    a.insert(b"other", b"one").await;
     let entry = a.encode(b"k", b"late", &[]);
     proxy.add(Which::All, Direction::ToServer, Toxic::Stall);
     a.tier.insert(b"k", Some(&entry)).await;
@@ -131,6 +133,20 @@ async fn each_policy_says_what_is_trusted_while_the_server_is_away() {
         process.wait_until_told(&Told::Distrusted);
         wait_for("trust", || (process.tier.trust() == Trust::Whole).then_some(()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_connection_is_back_all_that_is_above_is_let_go_before_it_is_trusted_again() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let a = Process::with(Remote::url(proxy.url()).on_disconnect(OnDisconnect::ServeStale));
+    proxy.partition();
+    wait_for("the loss", || (!a.trusts()).then_some(()));
+    assert!(!a.was_told(&Told::Distrusted));
+    proxy.heal();
+    wait_for("the connection", || a.trusts().then_some(()));
+    assert!(a.was_told(&Told::Distrusted));
+    assert_eq!(a.tier.stats().generations, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
