@@ -3,7 +3,8 @@
 //! [`Cache`] is a handle; what it is a handle of is [`Shared`]. `builder.rs` makes it, `read.rs` shows the way of a lookup
 //! through the tiers, `beneath.rs` and `on_disk.rs` what is found below memory, `write.rs` the way of an entry into the tiers,
 //! `demote.rs` the way down from one to the next, `many.rs` and `keys.rs` what concerns several keys or all, `load.rs` and
-//! `refresh.rs` what a loader has to do with it, `maintain.rs` what happens with nobody calling, `tend.rs`
+//! `refresh.rs` what a loader has to do with it, `far.rs`, `on_remote.rs` and `on_object.rs` what other processes share,
+//! `coherence.rs` why nothing old is left when they or we change it, `write_far.rs` how a change gets there, `maintain.rs` what happens with nobody calling, `tend.rs`
 //! what is done behind for the disk, `write_down.rs` and `warm.rs` how what is in memory comes back after a restart.
 //!
 //! **Invariants**

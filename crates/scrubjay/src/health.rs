@@ -2,7 +2,7 @@
 //!
 //! A tier that fails never fails a read, so nobody would notice: this is where it shows. Memory and the compressed tier
 //! are part of the process and serve until the cache is closed, unless the runtime that does their upkeep goes away first;
-//! the disk tier is asked whenever somebody reads the book.
+//! the disk tier, the remote and the object tier are asked whenever somebody reads the book.
 //! Invariant: a tier changes its state under the book's lock, and `since` is the time of the last change, not of the last
 //! report of the same.
 
@@ -55,7 +55,7 @@ pub enum TierState {
 #[non_exhaustive]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TierHealth {
-    /// `memory`, `compressed`, `disk`: the names that the metrics have.
+    /// `memory`, `compressed`, `disk`, `remote`, `object`: the names that the metrics have.
     pub name: &'static str,
     /// What it can do.
     pub state: TierState,

@@ -1,5 +1,5 @@
-//! A tiered cache: typed objects in memory, compressed bytes behind them, a folder on disk that survives restarts, and one
-//! `get_or_load`.
+//! A tiered cache: typed objects in memory, compressed bytes behind them, a folder on disk that survives restarts, a server that
+//! processes share, an object store, and one `get_or_load`.
 //!
 //! ```
 //! use scrubjay::{Cache, Compressed, Memory};
@@ -59,8 +59,14 @@
 //!        |        have no room for comes down, and all is there again
 //!        |        after a restart
 //!        v
-//!   loader        the source of truth: fills memory, unless the key was
-//!                 removed, written or cleared since it began
+//!   remote        a server that processes share: a hit goes up, a load
+//!        |        holds a lease there, so that one process loads for all
+//!        v
+//!   object        S3, GCS, Azure or a folder: asked under the lease
+//!        |
+//!        v
+//!   loader        the source of truth: fills remote and memory, unless the
+//!                 key was removed, written or cleared since it began
 //! ```
 //!
 //! # What is promised
@@ -70,7 +76,11 @@
 //! - **An invalidation wins** against every load that began before it: by [`remove`](Cache::remove), [`insert`](Cache::insert),
 //!   [tag](Cache::remove_by_tag), [prefix](Cache::remove_by_prefix) or [`clear`](Cache::clear). The load's result goes to who
 //!   asked before, and is not stored. On disk it wins over a restart, too, [as far as you ask](Durability).
-//! - **A device that fails fails no read.** What cannot be read in time is a miss, [`health`](Cache::health) says so, and no thread of
+//! - **With a [remote tier](CacheBuilder::remote) it wins in every process.** Loads hold a lease there; a removal, an insert, a tag or a `clear`
+//!   anywhere ends it. What another process changed leaves memory here within milliseconds while the server is heard, and
+//!   within heartbeat, [command timeout](Remote::command_timeout) and the time of [`OnDisconnect`] when it is not. A process reads what it wrote itself. A removal that
+//!   has not reached the server is an error unless [`Removals::Deferred`] is said; it is made up for later in any case.
+//! - **A device or server that fails fails no read.** What cannot be read in time is a miss, [`health`](Cache::health) says so, and no thread of
 //!   a runtime waits for a device.
 //! - **Nobody hangs.** A caller that is cancelled takes nothing from the others, a loader that panics is an error for those who
 //!   wait, a runtime that shuts down is one, too.
@@ -111,7 +121,9 @@
 //! | a [`remove`](Cache::remove) of what lies on disk | a write to the system before it returns, unless [`Disk::removals`] says otherwise |
 //! | an entry of [`Memory::bytes`] | a walk through the value by serde, once, to estimate its bytes |
 //!
-//! A hit clones the value: hold large ones in an `Arc`. There are no cargo features to choose: everything is in.
+//! A hit clones the value: hold large ones in an `Arc`. A hit in memory costs the same with a remote tier as without; a miss costs a
+//! round trip, a load two or three. The cargo features `tls`, `s3`, `gcs` and `azure` are on by default; without them the servers and
+//! clouds that need them cannot be named.
 //!
 //! # Examples
 //!

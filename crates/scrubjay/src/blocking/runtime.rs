@@ -1,6 +1,6 @@
 //! The runtime of programs that have none: one thread, started with the first cache that needs it, kept for the process.
 //!
-//! It drives timers and the bookkeeping of loads. Loaders themselves block, so they run on threads of the runtime's pool,
+//! It drives timers, connections to a remote tier, and the bookkeeping of loads. Loaders themselves block, so they run on threads of the runtime's pool,
 //! which come and go with the work. Kept and not counted down, since a cache may be built from any thread at any time, and a
 //! runtime that ends while somebody waits for one of its loads would be worse than an idle thread.
 
@@ -27,7 +27,7 @@ pub(super) fn of_process() -> Result<Handle, Error> {
 }
 
 fn start() -> std::io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_time().thread_name("scrubjay-load").build()?;
+    let runtime = Builder::new_current_thread().enable_all().thread_name("scrubjay-load").build()?;
     let handle = runtime.handle().clone();
     let thread = std::thread::Builder::new().name("scrubjay".to_owned());
     thread.spawn(move || runtime.block_on(std::future::pending::<()>()))?;

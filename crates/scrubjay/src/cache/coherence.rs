@@ -44,11 +44,13 @@ type Changes = HashMap<Box<[u8]>, usize, ahash::RandomState>;
 /// The changes of this process that the shared tiers have not answered yet, by stripe. Its locks are leaves.
 pub(super) struct Underway {
     stripes: Box<[Mutex<Changes>]>,
+    /// The stamps among them.
+    marks: Mutex<Vec<Mark>>,
 }
 
 impl Underway {
     pub(super) fn new(epochs: &Epochs) -> Underway {
-        Underway { stripes: (0..epochs.len()).map(|_| Mutex::default()).collect() }
+        Underway { stripes: (0..epochs.len()).map(|_| Mutex::default()).collect(), marks: Mutex::default() }
     }
 
     /// The stripe is locked.
@@ -69,6 +71,22 @@ impl Underway {
 
     fn has(&self, stripe: usize, key_bytes: &[u8]) -> bool {
         self.stripes[stripe].lock().contains_key(key_bytes)
+    }
+}
+
+/// A stamp of our own that is registered; until this is dropped.
+pub(super) struct Marking<'a> {
+    underway: Option<&'a Underway>,
+    mark: Mark,
+}
+
+impl Drop for Marking<'_> {
+    fn drop(&mut self) {
+        let Some(underway) = self.underway else { return };
+        let mut marks = underway.marks.lock();
+        if let Some(at) = marks.iter().position(|mark| *mark == self.mark) {
+            marks.swap_remove(at);
+        }
     }
 }
 
@@ -110,6 +128,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         Changing { shared: Arc::clone(self), hash, key, key_bytes, was_in_objects: false, _unread: unread }
     }
 
+    /// Registers a stamp.
+    pub(super) fn begin_mark(&self, mark: Mark) -> Marking<'_> {
+        let underway = self.underway.as_ref();
+        if let Some(underway) = underway {
+            underway.marks.lock().push(mark);
+        }
+        Marking { underway, mark }
+    }
+
     /// Whether a change of the key is on its way to the shared tiers: then what is there may be old.
     pub(super) fn is_underway(&self, hash: u64, key_bytes: &[u8]) -> bool {
         self.underway.as_ref().is_some_and(|underway| underway.has(self.epochs.stripe(hash), key_bytes))
@@ -141,14 +168,6 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 }
 
-impl<K, V> Shared<K, V> {
-    fn raise_objects(&self, mark: Mark) {
-        if let Some(object) = &self.object {
-            object.tier.heard(mark);
-        }
-    }
-}
-
 /// What the remote tier tells a cache. It does not keep the cache alive.
 pub(super) struct Hearing<K, V> {
     cache: Weak<Shared<K, V>>,
@@ -170,17 +189,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Above for Hearing<K, V> {
     fn marked(&self, mark: Mark) {
         let Some(shared) = self.cache.upgrade() else { return };
         match mark {
-            Mark::Floor(place) => {
-                shared.stamps.invalidate_place(place);
-                shared.raise_objects(mark);
-            }
-            Mark::Cleared => {
-                shared.stamps.clear();
-                shared.raise_objects(mark);
-                // The stamp says it all; this gives the room back, which takes a while.
-                let tasks = shared.tasks.clone();
-                drop(tasks.runtime().spawn_blocking(move || shared.give_room_back()));
-            }
+            Mark::Floor(place) => shared.stamps.invalidate_place(place),
+            Mark::Cleared => shared.stamps.clear(),
+        }
+        if shared.underway.as_ref().is_some_and(|underway| underway.marks.lock().contains(&mark)) {
+            return;
+        }
+        if let Some(object) = &shared.object {
+            object.tier.heard(mark);
+        }
+        if mark == Mark::Cleared {
+            // The stamp says it all; this gives the room back, which takes a while.
+            let tasks = shared.tasks.clone();
+            drop(tasks.runtime().spawn_blocking(move || shared.give_room_back()));
         }
     }
 

@@ -17,8 +17,11 @@ use crate::options::EntryOptions;
 use crate::remote::Trust;
 use crate::stats::{Came, Dropped, Place};
 use bytes::Bytes;
+use parking_lot::Mutex;
 use std::borrow::Borrow;
+use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// What a lookup in these tiers came to.
@@ -26,17 +29,40 @@ pub(super) struct FoundFar<V> {
     pub(super) found: Found<V>,
     /// What the remote tier has of the key, if that is of no use as a fresh value.
     pub(super) seen: Option<Bytes>,
+    /// It went up.
+    pub(super) is_raised: bool,
+}
+
+/// The epochs that a call for many keys has raised itself, by what goes up: by stripe, from which to which. Else of all keys of a
+/// stripe that are fetched in one request only the first could go up.
+#[derive(Debug, Default)]
+pub(super) struct OwnRaises {
+    now: HashMap<(usize, u64), u64, ahash::RandomState>,
+}
+
+impl OwnRaises {
+    /// What the stripe's epoch is if nobody else has raised it since it was `epoch`.
+    fn expected(&self, stripe: usize, epoch: u64) -> u64 {
+        self.now.get(&(stripe, epoch)).copied().unwrap_or(epoch)
+    }
+
+    /// Something went up that expected this.
+    fn raised(&mut self, stripe: usize, epoch: u64) {
+        let expected = self.expected(stripe, epoch);
+        self.now.insert((stripe, epoch), expected + 1);
+    }
 }
 
 /// What a call for many keys has fetched of one, before it knew that it would be the one to ask for it.
 pub(super) struct Fetched<K> {
     descent: Descent<K>,
     bytes: Option<Bytes>,
+    raises: Arc<Mutex<OwnRaises>>,
 }
 
 impl<V> From<Found<V>> for FoundFar<V> {
     fn from(found: Found<V>) -> FoundFar<V> {
-        FoundFar { found, seen: None }
+        FoundFar { found, seen: None, is_raised: false }
     }
 }
 
@@ -66,7 +92,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             }
         }
         match &self.object {
-            Some(object) => self.find_in_objects(object, (hash, descent), start).await.into(),
+            Some(object) => self.find_in_objects(object, (hash, descent), start).await,
             None => Found::Miss.into(),
         }
     }
@@ -80,7 +106,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// The same for many keys, each with its hash, in their order: in one request to each tier.
     pub(super) async fn find_each_far(&self, asked: Vec<(u64, Descent<K>)>, start: Start) -> Vec<FoundFar<V>> {
-        let mut found: Vec<FoundFar<V>> = Vec::with_capacity(asked.len());
+        let (mut found, mut raises) = (Vec::with_capacity(asked.len()), OwnRaises::default());
         let may_ask = |asked: &(u64, Descent<K>)| !self.is_underway(asked.0, &asked.1.key_bytes);
         let may_ask: Vec<bool> = asked.iter().map(may_ask).collect();
         let keys_of = |wanted: &[bool]| -> Vec<Vec<u8>> {
@@ -91,7 +117,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let mut answers = remote.tier.get_many(&keys_of(&may_ask)).await.into_iter();
             for ((hash, descent), may_ask) in asked.iter().zip(&may_ask) {
                 let bytes = if *may_ask { answers.next().flatten() } else { None };
-                found.push(self.found_remote(remote, (*hash, descent.clone()), bytes, start));
+                let asked = (*hash, descent.clone());
+                found
+                    .push(self.found_among(&mut raises, asked, |asked| self.found_remote(remote, asked, bytes, start)));
             }
         } else {
             found.resize_with(asked.len(), || Found::Miss.into());
@@ -102,14 +130,32 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let mut answers = object.tier.get_many(&keys_of(&wanted)).await.into_iter();
         for ((far, asked), _) in found.iter_mut().zip(asked).zip(wanted).filter(|(_, wanted)| *wanted) {
             let answer = answers.next().flatten();
-            far.found = self.found_in_objects(object, asked, answer.as_ref(), start);
+            let find = |asked| self.found_in_objects(object, asked, answer.as_ref(), start);
+            far.found = self.found_among(&mut raises, asked, find).found;
         }
         found
+    }
+
+    /// One of many that were asked for together.
+    fn found_among(
+        &self,
+        raises: &mut OwnRaises,
+        (hash, mut descent): (u64, Descent<K>),
+        find: impl FnOnce((u64, Descent<K>)) -> FoundFar<V>,
+    ) -> FoundFar<V> {
+        let (stripe, epoch) = (self.epochs.stripe(hash), descent.epoch);
+        descent.epoch = raises.expected(stripe, epoch);
+        let far = find((hash, descent));
+        if far.is_raised {
+            raises.raised(stripe, epoch);
+        }
+        far
     }
 
     /// Fetches what the shared tiers have of each of these keys, in one request. `None` for who is not asked about, and for what
     /// lies in this process or on its machine.
     pub(super) async fn fetch_each(&self, keys: Vec<Option<&K>>) -> Vec<Option<Fetched<K>>> {
+        let raises = Arc::new(Mutex::new(OwnRaises::default()));
         let mut fetched: Vec<Option<Fetched<K>>> = keys
             .into_iter()
             .map(|key| {
@@ -117,7 +163,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 let hash = self.memory.hash(key);
                 let descent = self.descend(hash, key);
                 let is_near = self.is_near(hash, &descent.key_bytes) || self.is_underway(hash, &descent.key_bytes);
-                (!is_near).then_some(Fetched { descent, bytes: None })
+                (!is_near).then(|| Fetched { descent, bytes: None, raises: Arc::clone(&raises) })
             })
             .collect();
         // The object tier is asked one by one: there, a batch is for who has no loader.
@@ -138,13 +184,20 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// [`find_far`](Shared::find_far) below the flight, for who may have fetched already. What was fetched counts only if nobody
     /// has changed the key since: the flight began later, and who has joined it may have asked after that.
     pub(super) async fn find_fetched(&self, hash: u64, key: &K, fetched: Option<Fetched<K>>) -> FoundFar<V> {
-        let epoch = self.epochs.get(self.epochs.stripe(hash));
-        match (&self.remote, fetched) {
-            (Some(remote), Some(Fetched { descent, bytes })) if descent.epoch == epoch => {
-                self.found_remote(remote, (hash, descent), bytes, Start::BelowFlight)
+        let stripe = self.epochs.stripe(hash);
+        let epoch = self.epochs.get(stripe);
+        if let (Some(remote), Some(Fetched { mut descent, bytes, raises })) = (&self.remote, fetched) {
+            let set_out = descent.epoch;
+            descent.epoch = raises.lock().expected(stripe, set_out);
+            if descent.epoch == epoch {
+                let far = self.found_remote(remote, (hash, descent), bytes, Start::BelowFlight);
+                if far.is_raised {
+                    raises.lock().raised(stripe, set_out);
+                }
+                return far;
             }
-            _ => self.find_far(hash, key, Start::BelowFlight).await,
         }
+        self.find_far(hash, key, Start::BelowFlight).await
     }
 
     /// What was found is worth to the caller; what may serve goes up.
@@ -154,12 +207,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         (hash, descent): (u64, Descent<K>),
         raised: Raised<V>,
         start: Start,
-    ) -> Found<V> {
+    ) -> FoundFar<V> {
         let (found, is_fresh) = self.worth(place, &raised, start);
-        if is_fresh || matches!(found, Found::Stale(_)) {
-            self.promote_far(hash, descent, raised);
-        }
-        found
+        let may_serve = is_fresh || matches!(found, Found::Stale(_));
+        let is_raised = may_serve && self.promote_far(hash, descent, raised);
+        FoundFar { found, seen: None, is_raised }
     }
 
     /// The entry of the key in the shared tiers, and in which. Not counted, and nothing goes up.

@@ -272,6 +272,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         K: AsRef<str>,
     {
         self.shared.tasks.check_open()?;
+        self.shared.check_stampable("remove_by_prefix")?;
         Box::pin(self.shared.remove_where(prefix, |key| key.as_ref().starts_with(prefix))).await
     }
 }

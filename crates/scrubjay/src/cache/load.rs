@@ -328,7 +328,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             found = self.find_near(lease.hash(), lease.key(), Start::BelowFlight).await;
         }
         if self.has_far() && matches!(found, Found::Miss) {
-            FoundFar { found, seen } = Box::pin(self.find_fetched(lease.hash(), lease.key(), fetched)).await;
+            FoundFar { found, seen, .. } = Box::pin(self.find_fetched(lease.hash(), lease.key(), fetched)).await;
         }
         let trouble = self.leases.lock(lease.hash()).trouble(lease.key()).cloned();
         let at_ms = self.clock.now_ms();

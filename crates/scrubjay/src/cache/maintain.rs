@@ -75,7 +75,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         self.stamps.clear();
         self.empty();
         let far = match self.has_far() {
-            true => Box::pin(self.raise_far(Mark::Cleared, |shared| shared.stamps.clear())).await,
+            true => Box::pin(self.raise_far(Mark::Cleared)).await,
             false => Ok(()),
         };
         if let Some(disk) = &self.disk {
@@ -153,6 +153,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// ```
     pub async fn clear(&self) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
+        self.shared.check_stampable("clear")?;
         Box::pin(self.shared.clear()).await
     }
 
@@ -177,13 +178,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     pub async fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
         self.shared.tasks.check_open()?;
         let shared = &self.shared;
+        shared.check_stampable("remove_by_tag")?;
         shared.stamps.invalidate(tag)?;
         let mut far = Ok(());
         if shared.has_far() {
-            let (mark, again) = (Mark::Floor(place(tag)), tag.to_owned());
-            // The name was good a moment ago.
-            let again = move |shared: &Shared<K, V>| drop(shared.stamps.invalidate(&again));
-            far = Box::pin(shared.raise_far(mark, again)).await;
+            far = Box::pin(shared.raise_far(Mark::Floor(place(tag)))).await;
         }
         shared.settle_on_disk(true).await.and(far)
     }

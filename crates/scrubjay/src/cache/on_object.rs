@@ -5,6 +5,7 @@
 //! lease after that finds neither, and whoever had one before is refused.
 
 use super::beneath::{Descent, Raised};
+use super::far::FoundFar;
 use super::on_remote::Given;
 use super::{Found, OnObject, Shared, Start};
 use crate::kept::{Kept, NewKept};
@@ -36,7 +37,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         object: &OnObject<V>,
         (hash, descent): (u64, Descent<K>),
         start: Start,
-    ) -> Found<V> {
+    ) -> FoundFar<V> {
         let found = object.tier.get(&descent.key_bytes).await;
         self.found_in_objects(object, (hash, descent), found.as_ref(), start)
     }
@@ -48,12 +49,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         (hash, descent): (u64, Descent<K>),
         found: Option<&object::Found>,
         start: Start,
-    ) -> Found<V> {
+    ) -> FoundFar<V> {
         let given = Given { key_bytes: &descent.key_bytes, born: descent.born };
         let raised = found.and_then(|found| self.raise_object(object, given, found));
         let Some(raised) = raised else {
             self.counters.lookup(Place::Object, Came::Miss);
-            return Found::Miss;
+            return Found::Miss.into();
         };
         self.found_far(Place::Object, (hash, descent), raised, start)
     }

@@ -68,11 +68,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let given = Given { key_bytes: &descent.key_bytes, born: descent.born };
         let Some(raised) = self.raise_remote(remote, given, &bytes) else {
             self.counters.lookup(Place::Remote, Came::Miss);
-            return FoundFar { found: Found::Miss, seen: Some(bytes) };
+            return FoundFar { seen: Some(bytes), ..Found::Miss.into() };
         };
         match self.found_far(Place::Remote, (hash, descent), raised, start) {
-            found @ Found::Fresh(_) => found.into(),
-            found => FoundFar { found, seen: Some(bytes) },
+            far if matches!(far.found, Found::Fresh(_)) => far,
+            far => FoundFar { seen: Some(bytes), ..far },
         }
     }
 

@@ -237,6 +237,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         took: Option<Duration>,
     ) -> Result<Entering<K, V>, Refused> {
         let times = self.times(options, value.is_some())?;
+        if !options.tags.is_empty() {
+            self.check_stampable("tags of the entry")?;
+        }
         let tags = self.stamps.tags(&options.tags)?;
         let (partition, quota) = self.partition(&key)?;
         let tag_bytes = tags.as_ref().map_or(0, |tags| tags.heap_bytes());
@@ -535,7 +538,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Cancellation
     /// Waits for nothing, unless an older value of the key was on disk: then until that has
-    /// [survived](crate::Durability) what it is to. Stored it is before that.
+    /// [survived](crate::Durability) what it is to; and with a [remote tier](crate::CacheBuilder::remote) until that has the value, or will get
+    /// it later. Stored it is before that, and whoever goes away, the rest is done.
     pub async fn insert(&self, key: K, value: V) -> Result<(), Error> {
         self.insert_with(key, value, EntryOptions::default()).await
     }
@@ -561,7 +565,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     ///
     /// # Errors
     /// [`Closed`](crate::ErrorKind::Closed). [`Unavailable`](crate::ErrorKind::Unavailable) if it is gone here, and the disk did not
-    /// confirm that ([`Durability::Synced`](crate::Durability::Synced)).
+    /// confirm that ([`Durability::Synced`](crate::Durability::Synced)), or a tier that others share is away: then it will be gone there as
+    /// soon as that is back ([`Removals`](crate::Removals)).
     pub async fn remove<Q>(&self, key: &Q) -> Result<bool, Error>
     where
         K: Borrow<Q>,

@@ -142,28 +142,38 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         ToItsEnd::new(&self.tasks, work).await
     }
 
-    /// Stamps the shared tiers, the cache's own stamps having been raised; and raises those once more, since what was read
-    /// from there meanwhile was not judged by the new one.
-    pub(super) async fn raise_far(
-        self: &Arc<Self>,
-        mark: Mark,
-        again: impl FnOnce(&Shared<K, V>) + Send + 'static,
-    ) -> Result<(), Error> {
+    /// Stamps the shared tiers, the cache's own stamps having been raised. The remote tier tells of it once more when it begins
+    /// ([`Hearing`](super::coherence::Hearing)), and judges all that is read there by it from then on.
+    ///
+    /// # Errors
+    /// As [`answer_of`](Shared::answer_of).
+    pub(super) async fn raise_far(self: &Arc<Self>, mark: Mark) -> Result<(), Error> {
         let shared = Arc::clone(self);
         let work = async move {
             if let Some(object) = &shared.object {
                 object.tier.raise(mark);
             }
             let is_object = !shared.settle_objects().await;
-            let is_remote = match &shared.remote {
-                Some(remote) => remote.tier.raise(mark).await == remote::Confirmed::Deferred,
-                None => false,
-            };
-            again(&shared);
+            let Some(remote) = &shared.remote else { return Deferred { is_object, is_remote: false } };
+            let _own = shared.begin_mark(mark);
+            let is_remote = remote.tier.raise(mark).await == remote::Confirmed::Deferred;
             Deferred { is_remote, is_object }
         };
         let deferred = ToItsEnd::new(&self.tasks, work).await;
         self.answer_of(deferred)
+    }
+
+    /// Fails where the remote tier has plain values, which nobody can stamp.
+    ///
+    /// # Errors
+    /// `Invalid`.
+    pub(super) fn check_stampable(&self, call: &str) -> Result<(), Error> {
+        match &self.remote {
+            Some(remote) if remote.tier.config().is_raw => {
+                Err(Error::invalid(format!("{call}: a remote tier in raw mode has plain values, must not be raw")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// What the caller is told of a change that has not reached a shared tier.

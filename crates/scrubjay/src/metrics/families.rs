@@ -2,6 +2,7 @@
 //!
 //! Invariant: a name is in here once, and never changes its meaning: people have dashboards on it.
 
+use crate::remote::RemoteStats;
 use crate::stats::{DiskStats, Stats, TierStats, Unit, real};
 
 /// One name, and where its samples come from.
@@ -43,6 +44,10 @@ enum Source {
     Disk(fn(&DiskStats) -> u64),
     /// The same with a fraction.
     DiskReal(fn(&DiskStats) -> f64),
+    /// One per cache with a remote tier.
+    Remote(fn(&RemoteStats) -> u64),
+    /// The same by a label.
+    RemoteBy(&'static str, fn(&RemoteStats) -> Vec<(&'static str, u64)>),
     /// One per cache and value of the label.
     By(&'static str, fn(&Stats) -> Vec<(&'static str, u64)>),
     /// None: the load times are written and recorded apart.
@@ -194,6 +199,87 @@ pub(super) const FAMILIES: &[Family] = &[
         "Entries lost in memory or at opening.",
         Source::Disk(|disk| disk.lost + disk.distrusted),
     ),
+    gauge(
+        "scrubjay_remote_serving",
+        "1 if the remote tier is there and all that was missed is caught up with.",
+        Source::Remote(|remote| remote.is_serving.into()),
+    ),
+    Family {
+        unit: ::metrics::Unit::Milliseconds,
+        ..gauge(
+            "scrubjay_remote_trust_age_milliseconds",
+            "Since when it is not known that every change of others is heard of.",
+            Source::Remote(|remote| remote.trust_age_ms),
+        )
+    },
+    counter(
+        "scrubjay_remote_news_total",
+        "What the remote tier told of changes: keys of others, keys of this process, tags and clears of others.",
+        Source::RemoteBy("kind", |remote| {
+            vec![("invalidation", remote.invalidations), ("echo", remote.echoes), ("mark", remote.marks)]
+        }),
+    ),
+    counter(
+        "scrubjay_remote_distrusted_total",
+        "Times that everything above the remote tier was let go.",
+        Source::Remote(|remote| remote.distrusted),
+    ),
+    counter(
+        "scrubjay_remote_generations_total",
+        "Times that the shared stamps were found gone, and all entries with them.",
+        Source::Remote(|remote| remote.generations),
+    ),
+    counter(
+        "scrubjay_remote_leases_total",
+        "Loads by what became of their lease across processes.",
+        Source::RemoteBy("outcome", |remote| {
+            vec![
+                ("granted", remote.leases),
+                ("waited", remote.waits),
+                ("shared", remote.shared_loads),
+                ("alone", remote.alone),
+                ("revoked", remote.revoked),
+            ]
+        }),
+    ),
+    counter(
+        "scrubjay_remote_missed_total",
+        "Changes that the remote tier was away for, by what became of them.",
+        Source::RemoteBy("outcome", |remote| {
+            vec![
+                ("deferred", remote.deferred),
+                ("replayed", remote.replayed),
+                ("outdated", remote.outdated),
+                ("overflowed", remote.missed_overflows),
+            ]
+        }),
+    ),
+    gauge(
+        "scrubjay_remote_missed",
+        "Changes that wait until the remote tier is back.",
+        Source::Remote(|remote| remote.missed_pending),
+    ),
+    bytes(gauge("scrubjay_remote_missed_bytes", "Bytes of them.", Source::Remote(|remote| remote.missed_bytes))),
+    counter(
+        "scrubjay_remote_commands_total",
+        "Commands that did not simply succeed.",
+        Source::RemoteBy("outcome", |remote| {
+            vec![
+                ("failed", remote.failed),
+                ("timed_out", remote.timed_out),
+                ("retried", remote.retried),
+                ("shed", remote.shed),
+                ("skipped", remote.skipped),
+            ]
+        }),
+    ),
+    gauge("scrubjay_remote_in_flight", "Commands on their way.", Source::Remote(|remote| remote.in_flight)),
+    counter("scrubjay_remote_connects_total", "Connections made.", Source::Remote(|remote| remote.connects)),
+    counter(
+        "scrubjay_remote_breaker_opened_total",
+        "Times that the remote tier was left alone since it kept failing.",
+        Source::Remote(|remote| remote.breaker_opened),
+    ),
     Family {
         unit: ::metrics::Unit::Seconds,
         ..gauge(
@@ -219,7 +305,9 @@ const fn bytes(family: Family) -> Family {
 impl Family {
     /// Shows every sample of one cache to `f`, with its labels besides `cache`.
     pub(super) fn each(&self, stats: &Stats, mut f: impl FnMut(&[(&'static str, &'static str)], Value)) {
-        let below = [("compressed", stats.compressed.as_ref()), ("disk", stats.disk.as_ref())];
+        let near = [("compressed", stats.compressed.as_ref()), ("disk", stats.disk.as_ref())];
+        let far = [("remote", stats.remote.as_ref()), ("object", stats.object.as_ref())];
+        let below = near.into_iter().chain(far);
         let tiers = std::iter::once(("memory", Some(&stats.memory))).chain(below);
         let tiers = tiers.into_iter().filter_map(|(name, tier)| Some((name, tier?)));
         match &self.source {
@@ -238,6 +326,11 @@ impl Family {
             Source::Real(of) => f(&[], Value::Real(of(stats))),
             Source::Disk(of) => stats.disk_store.iter().for_each(|disk| f(&[], Value::Count(of(disk)))),
             Source::DiskReal(of) => stats.disk_store.iter().for_each(|disk| f(&[], Value::Real(of(disk)))),
+            Source::Remote(of) => stats.remote_store.iter().for_each(|remote| f(&[], Value::Count(of(remote)))),
+            Source::RemoteBy(label, of) => {
+                let each = stats.remote_store.iter().flat_map(of);
+                each.for_each(|(is, n)| f(&[(label, is)], Value::Count(n)));
+            }
             Source::By(label, of) => of(stats).into_iter().for_each(|(is, n)| f(&[(label, is)], Value::Count(n))),
             Source::Apart => {}
         }

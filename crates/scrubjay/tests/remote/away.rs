@@ -1,0 +1,137 @@
+//! The server is not there, goes away, comes back: nothing fails that need not, and nothing old is served for longer than was said.
+
+use super::*;
+use scrubjay::{Clock, ErrorKind, OnDisconnect, Removals};
+
+/// Everything that is not there is known to be not there soon.
+fn impatient(server: &RedisServer) -> Remote {
+    Remote::url(server.url()).command_timeout(Duration::from_secs(1)).connect_timeout(Duration::from_secs(1))
+}
+
+async fn away(cache: &Numbers) {
+    until("the tier is away", async || !is_serving(cache)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_starts_and_serves_while_its_server_is_down() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let a = builder(impatient(&server)).build().await.unwrap();
+    assert!(!is_serving(&a));
+    assert_eq!(a.get("jay").await, None);
+    assert_eq!(a.get_or_load("jay", async |_| Ok::<_, std::io::Error>(1)).await.unwrap(), 1);
+    assert_eq!(a.get("jay").await, Some(1), "memory keeps it, for a while");
+    a.insert("oak".into(), 2).await.unwrap();
+    assert_eq!(a.get("oak").await, Some(2));
+    let error = a.remove("jay").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("queued"), "{error}");
+    assert_eq!(a.get("jay").await, None, "removed here all the same");
+    server.start_again();
+    let a = serving(a).await;
+    assert_ne!(a.get("jay").await, Some(1), "what was removed does not come back");
+    a.insert("oak".into(), 3).await.unwrap();
+    assert_eq!(process(&server).await.get("oak").await, Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_while_the_server_was_away_is_changed_there_when_it_is_back() {
+    let mut server = RedisServer::start_with(&["--save", "3600 1000000"]);
+    let deferred = impatient(&server).removals(Removals::Deferred);
+    let a = serving(builder(deferred).build().await.unwrap()).await;
+    a.insert_many([("gone".into(), 1), ("old".into(), 1), ("kept".into(), 1)]).await.unwrap();
+    assert_eq!(server.call(&["SAVE"]).text(), "OK");
+    server.kill();
+    away(&a).await;
+    a.remove("gone").await.unwrap();
+    a.insert("old".into(), 2).await.unwrap();
+    a.insert("new".into(), 3).await.unwrap();
+    server.start_again();
+    let a = serving(a).await;
+    until("all is caught up with", async || shared(&a).missed_pending == 0).await;
+    let b = process(&server).await;
+    let keys = ["gone", "old", "kept", "new"].map(str::to_owned);
+    let found = b.get_many(&keys).await;
+    assert_eq!(found[0], None);
+    assert_ne!(found[1], Some(1), "never the old value");
+    assert_eq!(found[2], Some(1));
+    assert_eq!(shared(&a).deferred, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_cleared_while_the_server_was_away_stays_so() {
+    let mut server = RedisServer::start_with(&["--save", "3600 1000000"]);
+    let a = serving(builder(impatient(&server)).build().await.unwrap()).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    assert_eq!(server.call(&["SAVE"]).text(), "OK");
+    server.kill();
+    away(&a).await;
+    assert_eq!(a.clear().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(a.get("jay").await, None);
+    server.start_again();
+    let a = serving(a).await;
+    assert_eq!(a.get("jay").await, None);
+    assert_eq!(process(&server).await.get("jay").await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_hears_nothing_lets_go_as_its_policy_says() {
+    let mut server = RedisServer::start();
+    let clock = Clock::held();
+    let with = |policy| builder(impatient(&server).on_disconnect(policy)).clock(clock.clone()).build();
+    let capped = serving(with(OnDisconnect::CapAge(Duration::from_secs(5))).await.unwrap()).await;
+    let dropping = serving(with(OnDisconnect::Drop).await.unwrap()).await;
+    let keeping = serving(with(OnDisconnect::ServeStale).await.unwrap()).await;
+    capped.insert("jay".into(), 1).await.unwrap();
+    for cache in [&dropping, &keeping] {
+        until("each has it in memory", async || cache.get("jay").await == Some(1)).await;
+    }
+    server.kill();
+    for cache in [&capped, &dropping, &keeping] {
+        away(cache).await;
+    }
+    until("at once", async || dropping.get("jay").await.is_none()).await;
+    dropping.insert("oak".into(), 2).await.unwrap();
+    assert_eq!(dropping.get("oak").await, None, "nothing is stored above");
+    assert_eq!((capped.get("jay").await, keeping.get("jay").await), (Some(1), Some(1)));
+    capped.insert("oak".into(), 2).await.unwrap();
+    assert_eq!(capped.get("oak").await, Some(2));
+    clock.advance(Duration::from_secs(6));
+    assert_eq!(capped.get("oak").await, None, "what is stored meanwhile is fresh for so long at most");
+    assert_eq!(keeping.get("jay").await, Some(1));
+    server.start_again();
+    let keeping = serving(keeping).await;
+    until("all is distrusted when it is back", async || keeping.get("jay").await.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_that_is_closed_has_brought_its_changes_and_finds_nothing_more() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    a.close().await;
+    assert_eq!(a.get("jay").await, None);
+    assert_eq!(a.insert("jay".into(), 2).await.unwrap_err().kind(), ErrorKind::Closed);
+    assert_eq!(b.get("jay").await, Some(1));
+    b.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_blocking_face_shares_as_well() {
+    let server = RedisServer::start();
+    let a = process(&server).await;
+    let url = server.url();
+    let blocking = tokio::task::spawn_blocking(move || {
+        let b = builder(Remote::url(url).command_timeout(Duration::from_secs(10))).build_blocking().unwrap();
+        while !is_serving(b.cache()) {
+            std::thread::yield_now();
+        }
+        b.insert("jay".into(), 1).unwrap();
+        assert!(b.remove("jay").unwrap());
+        b.insert("jay".into(), 2).unwrap();
+        assert_eq!(b.get_or_load("oak", |_| Ok::<_, std::io::Error>(3)).unwrap(), 3);
+        b.close().unwrap();
+    });
+    blocking.await.unwrap();
+    assert_eq!((a.get("jay").await, a.get("oak").await), (Some(2), Some(3)));
+}

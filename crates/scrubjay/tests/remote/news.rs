@@ -1,0 +1,146 @@
+//! What one process changes, another hears of; what it changes itself, it does not let go.
+
+use super::*;
+use scrubjay::{Compressed, Disk, EntryOptions};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_insert_elsewhere_replaces_what_is_in_memory() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    assert_eq!(b.get("jay").await, Some(1));
+    a.insert("jay".into(), 2).await.unwrap();
+    until("the news arrives", async || b.get("jay").await == Some(2)).await;
+    assert_eq!(shared(&b).invalidations, 1 + 1, "of the key, twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_elsewhere_takes_it_out_of_memory() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    assert_eq!(b.get("jay").await, Some(1));
+    assert!(a.remove("jay").await.unwrap());
+    until("the news arrives", async || b.get("jay").await.is_none()).await;
+    assert!(!b.remove("jay").await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_here_says_that_there_was_something_elsewhere() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    assert!(b.remove("jay").await.unwrap(), "it was in the shared tier alone");
+    until("the news arrives", async || a.get("jay").await.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_memory_has_is_let_go_as_well_when_another_process_removes_it() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    // Evicted there, as the server sees fit; here it is still.
+    assert_eq!(server.call(&["DEL", "scrubjay:numbers:0:jay"]).number(), 1);
+    until("the news of that", async || a.get("jay").await.is_none()).await;
+    assert_eq!(a.get_or_load("jay", async |_| Ok::<_, std::io::Error>(2)).await.unwrap(), 2);
+    assert_eq!(b.get("jay").await, Some(2));
+    let mut console = server.console();
+    console.ok(&["CONFIG", "SET", "maxmemory", "1"]);
+    b.remove("jay").await.unwrap();
+    until("the news of the removal", async || a.get("jay").await.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_and_clear_reach_every_process_and_what_is_there() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    let tagged = || EntryOptions::new().tag("bird");
+    a.insert_with("jay".into(), 1, tagged()).await.unwrap();
+    a.insert("oak".into(), 2).await.unwrap();
+    assert_eq!((b.get("jay").await, b.get("oak").await), (Some(1), Some(2)));
+    a.remove_by_tag("bird").await.unwrap();
+    assert_eq!(a.get("jay").await, None);
+    until("the tag arrives", async || b.get("jay").await.is_none()).await;
+    assert_eq!(b.get("oak").await, Some(2));
+    b.insert_with("jay".into(), 3, tagged()).await.unwrap();
+    until("what came after it counts", async || a.get("jay").await == Some(3)).await;
+    b.clear().await.unwrap();
+    assert_eq!((b.get("jay").await, b.get("oak").await), (None, None));
+    until("the clear arrives", async || a.get("jay").await.is_none() && a.get("oak").await.is_none()).await;
+    let late = process(&server).await;
+    assert_eq!((late.get("jay").await, late.get("oak").await), (None, None));
+    assert_eq!(late.keys().await.len(), 0);
+    b.insert("oak".into(), 4).await.unwrap();
+    until("a value of after it", async || a.get("oak").await == Some(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_is_removed_from_every_process() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert_many([("bird:jay".into(), 1), ("bird:crow".into(), 2), ("tree:oak".into(), 3)]).await.unwrap();
+    let keys = ["bird:jay".to_owned(), "bird:crow".into(), "tree:oak".into()];
+    assert_eq!(b.get_many(&keys).await, [Some(1), Some(2), Some(3)]);
+    assert_eq!(a.remove_by_prefix("bird:").await.unwrap(), 2);
+    until("the news arrives", async || b.get_many(&keys).await == [None, None, Some(3)]).await;
+    let late = process(&server).await;
+    assert_eq!(late.remove_by_prefix("tree:").await.unwrap(), 1, "what is in the shared tier alone counts");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_this_process_changes_itself_it_keeps_in_memory() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    for round in 0..50_u64 {
+        a.insert("jay".into(), round).await.unwrap();
+        assert_eq!(a.get("jay").await, Some(round), "a process reads what it wrote");
+    }
+    assert_eq!(a.get_or_load("oak", async |_| Ok::<_, std::io::Error>(1)).await.unwrap(), 1);
+    // Behind all news of its own.
+    b.insert("last".into(), 1).await.unwrap();
+    until("the news of another", async || shared(&a).invalidations == 1).await;
+    until("the news of its own are judged", async || shared(&a).echoes > 0).await;
+    let before = a.stats();
+    assert_eq!((a.get("jay").await, a.get("oak").await), (Some(49), Some(1)));
+    let after = a.stats();
+    assert_eq!(after.memory.hits - before.memory.hits, 2, "nothing was let go for its own news");
+    assert_eq!(after.remote.unwrap().hits, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_reach_the_compressed_tier_and_the_disk() {
+    let server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let a = process(&server).await;
+    let disk = Disk::at(folder.path()).bytes(4 << 20);
+    let small = builder(remote(&server)).memory(Memory::entries(16)).compressed(Compressed::bytes(1 << 20)).disk(disk);
+    let b = serving(small.build().await.unwrap()).await;
+    let key = |number: u64| format!("key:{number}");
+    a.insert_many((0..200).map(|number| (key(number), number))).await.unwrap();
+    for number in 0..200 {
+        assert_eq!(b.get(&key(number)).await, Some(number));
+    }
+    assert!(b.stats().compressed.unwrap().entries > 100, "most of it went down");
+    a.insert_many((0..200).map(|number| (key(number), number + 1000))).await.unwrap();
+    for number in 0..200 {
+        until("the news arrives below memory", async || b.get(&key(number)).await == Some(number + 1000)).await;
+    }
+    b.close().await;
+    assert_eq!(a.get(&key(1)).await, Some(1001));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_flushed_empties_every_process() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    a.insert("jay".into(), 1).await.unwrap();
+    assert_eq!(b.get("jay").await, Some(1));
+    server.console().ok(&["FLUSHALL"]);
+    until("it is gone", async || a.get("jay").await.is_none() && b.get("jay").await.is_none()).await;
+    // What was begun before this process has heard of it is a miss.
+    until("life goes on", async || {
+        a.insert("jay".into(), 2).await.unwrap();
+        b.get("jay").await == Some(2)
+    })
+    .await;
+}
