@@ -52,6 +52,7 @@ use redis::{Cmd, Value};
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -133,6 +134,8 @@ struct Inner {
     counters: Counters,
     budget: Budget,
     closing: watch::Sender<bool>,
+    /// Nothing comes of it any more: it is closed, or its runtime has ended, whose timers must not be asked then.
+    has_stopped: AtomicBool,
 }
 
 /// Ends the link when nobody has it any more.
@@ -164,8 +167,9 @@ impl Link {
             counters: Counters::default(),
             budget: Budget::new(),
             closing: watch::Sender::new(false),
+            has_stopped: AtomicBool::new(false),
         });
-        inner.runtime.spawn(tend::tend(Arc::clone(&inner), Arc::downgrade(&watcher)));
+        inner.runtime.spawn(tend::tend(tend::Tending(Arc::clone(&inner)), Arc::downgrade(&watcher)));
         let owner = Arc::new(Owner { inner: Arc::clone(&inner), _watcher: watcher });
         Ok(Link { inner, owner: Some(owner) })
     }

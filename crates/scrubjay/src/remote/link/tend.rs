@@ -5,6 +5,10 @@
 //! goes on, but serves the watcher alone; when its while is over the next answer in time closes it.
 //!
 //! A session runs in a task of its own, so that a panic in it (a runtime without I/O, a watcher's bug) is a reason like others.
+//!
+//! **Invariants**
+//! - A watcher to which `connected` was said is told `lost`, however the session ends: by itself, by a panic, or with its runtime.
+//! - When the runtime ends the link says so ([`Tending`]), before the runtime's timers are gone.
 
 use super::backoff::Backoff;
 use super::breaker::FAILURES_MAX;
@@ -13,7 +17,9 @@ use super::live::{AbortOnDrop, Live};
 use super::signals::Signals;
 use super::{Inner, Link, LinkState, Trouble, Watcher, one};
 use futures_util::future::try_join_all;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -27,12 +33,13 @@ const CATCH_UP_MAX: Duration = Duration::from_secs(60);
 const CONNECT_FACTOR: u32 = 4;
 
 /// Connects, again and again, until the link is closed or forgotten.
-pub(super) async fn tend(inner: Arc<Inner>, watcher: Weak<dyn Watcher>) {
+pub(super) async fn tend(tending: Tending, watcher: Weak<dyn Watcher>) {
+    let inner = &tending.0;
     let mut closed = inner.closing.subscribe();
     let mut log = Log::default();
     let mut backoff = Backoff::default();
     loop {
-        let session = inner.runtime.spawn(session(Arc::clone(&inner), Weak::clone(&watcher), log, backoff));
+        let session = inner.runtime.spawn(session(Arc::clone(inner), Weak::clone(&watcher), log, backoff));
         let _running = AbortOnDrop(session.abort_handle());
         let ended = tokio::select! {
             ended = session => ended,
@@ -58,6 +65,20 @@ pub(super) async fn tend(inner: Arc<Inner>, watcher: Weak<dyn Watcher>) {
         }
     }
     inner.closed();
+}
+
+/// Made before the task that tends the link, and dropped with it, also if that never ran: nothing more comes of the link then.
+pub(super) struct Tending(pub(super) Arc<Inner>);
+
+impl Drop for Tending {
+    fn drop(&mut self) {
+        let inner = &self.0;
+        inner.has_stopped.store(true, Ordering::Release);
+        inner.let_go();
+        let since_ms = inner.clock.now_ms();
+        let why = "the runtime of the cache has shut down".into();
+        inner.set_state(LinkState::Away { why, since_ms, retry_at_ms: since_ms });
+    }
 }
 
 /// How a session ended.
@@ -94,14 +115,15 @@ async fn session(inner: Arc<Inner>, watcher: Weak<dyn Watcher>, mut log: Log, mu
     one(&inner.counters.connected);
     inner.live.store(Some(Arc::clone(&live)));
     let watcher = watcher.upgrade()?;
+    let mut hearing = Hearing { watcher, live: Arc::clone(&live), why: "the session was ended".into() };
     let link = Link::of_watcher(Arc::clone(&inner));
     let since_ms = inner.clock.now_ms();
-    let why = {
+    hearing.why = {
         let mut running = Session {
             inner: &inner,
             link: &link,
             live: &live,
-            watcher: &*watcher,
+            watcher: &*hearing.watcher,
             backoff: &mut backoff,
             log: &mut log,
         };
@@ -109,15 +131,31 @@ async fn session(inner: Arc<Inner>, watcher: Weak<dyn Watcher>, mut log: Log, mu
         tokio::select! {
             why = &mut serving => why.to_string().into(),
             why = signals.broken() => why,
-            never = signals.pass_on_all(&*watcher) => match never {},
+            never = signals.pass_on_all(&*hearing.watcher) => match never {},
         }
     };
-    // What was still heard counts, as long as what is above may serve.
-    signals.pass_on(&*watcher);
-    live.set_open(false);
-    watcher.lost(&why);
+    let why = Arc::clone(&hearing.why);
+    drop(hearing);
     backoff.served(inner.clock.now_ms().saturating_sub(since_ms));
     Some(Ended { why, log, backoff })
+}
+
+/// A watcher that hears of changes, until this is dropped: then it is told that it does not any more.
+struct Hearing {
+    watcher: Arc<dyn Watcher>,
+    live: Arc<Live>,
+    why: Arc<str>,
+}
+
+impl Drop for Hearing {
+    fn drop(&mut self) {
+        self.live.set_open(false);
+        // A watcher that panics may be why we are here, and a second panic would be the process' end.
+        let quietly = |tell: &dyn Fn()| drop(catch_unwind(AssertUnwindSafe(tell)));
+        // What was still heard counts, as long as what is above may serve.
+        quietly(&|| self.live.signals.pass_on(&*self.watcher));
+        quietly(&|| self.watcher.lost(&self.why));
+    }
 }
 
 struct Session<'a> {

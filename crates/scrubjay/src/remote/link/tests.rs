@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use redis::{Cmd, Value};
 use scrubjay_harness::wait_for;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::runtime::Handle;
 
 /// What a watcher was told.
@@ -34,6 +35,8 @@ struct Ears {
     heard: Mutex<Vec<Heard>>,
     /// What `connected` answers.
     refuses: Mutex<Option<Trouble>>,
+    /// At the next beat.
+    must_panic: AtomicBool,
 }
 
 impl Watcher for Ears {
@@ -62,6 +65,7 @@ impl Watcher for Ears {
     fn heartbeat<'a>(&'a self, link: &'a Link) -> BoxFuture<'a, Result<(), Trouble>> {
         async move {
             link.run(cmd(&["PING"])).await?;
+            assert!(!self.must_panic.swap(false, Ordering::AcqRel), "a test makes it panic");
             self.heard.lock().push(Heard::Beat);
             Ok(())
         }

@@ -24,6 +24,6 @@ pub(crate) trait Watcher: Send + Sync {
     /// Every second while connected, over this very `link`. An error is a lost connection.
     fn heartbeat<'a>(&'a self, link: &'a Link) -> BoxFuture<'a, Result<(), Trouble>>;
 
-    /// Nothing is heard any more. Also if `connected` has failed.
+    /// Nothing is heard any more. Also if `connected` has failed or panicked, and when the link's runtime shuts down.
     fn lost(&self, why: &str);
 }

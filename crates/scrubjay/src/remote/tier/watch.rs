@@ -10,8 +10,8 @@ use super::{Inner, Mark};
 use futures_util::future::BoxFuture;
 use redis::Value;
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 /// Keys that wait to be checked, at most. Beyond, they are believed to have changed.
 const CHECKS_MAX: usize = 16 << 10;
@@ -23,6 +23,22 @@ const BATCH: usize = 512;
 pub(super) struct Checks {
     keys: HashSet<Vec<u8>>,
     is_running: bool,
+}
+
+/// An outage whose end may come too late. Dropped when its time is over, or at once with a runtime that shuts down and
+/// keeps no time any more: then nothing above may serve.
+struct Capped {
+    inner: Weak<Inner>,
+    outage: usize,
+}
+
+impl Drop for Capped {
+    fn drop(&mut self) {
+        let inner = self.inner.upgrade().filter(|inner| inner.outage.load(Ordering::Acquire) == self.outage);
+        if let Some(inner) = inner {
+            inner.distrust();
+        }
+    }
 }
 
 /// What the link tells the tier.
@@ -202,13 +218,10 @@ impl Inner {
             OnDisconnect::Drop => self.distrust(),
             OnDisconnect::ServeStale => {}
             OnDisconnect::CapAge(time) => {
-                let (inner, outage) = (Arc::downgrade(self), self.outage.load(Ordering::Acquire));
+                let capped = Capped { inner: Arc::downgrade(self), outage: self.outage.load(Ordering::Acquire) };
                 drop(self.runtime.spawn(async move {
                     tokio::time::sleep(time).await;
-                    if let Some(inner) = inner.upgrade().filter(|inner| inner.outage.load(Ordering::Acquire) == outage)
-                    {
-                        inner.distrust();
-                    }
+                    drop(capped);
                 }));
             }
         }

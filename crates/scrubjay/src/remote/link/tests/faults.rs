@@ -2,7 +2,18 @@
 
 use super::*;
 use scrubjay_harness::{Direction, Proxy, RedisServer, Toxic, Which};
+
 use std::time::Duration;
+
+/// A runtime that a test ends; what it runs until then is its own.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime")
+}
+
+fn serve_on(runtime: &tokio::runtime::Runtime, server: &RedisServer) -> (Link, Arc<Ears>) {
+    let _runtime = runtime.enter();
+    serve(Remote::url(server.url()))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_restarts_is_lost_and_found() {
@@ -115,12 +126,8 @@ async fn answers_that_make_no_sense_end_the_connection_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_runtime_that_ends_leaves_nobody_waiting() {
     let server = RedisServer::start();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let (link, _ears) = {
-        let _runtime = runtime.enter();
-        serve(Remote::url(server.url()))
-    };
+    let runtime = runtime();
+    let (link, _ears) = serve_on(&runtime, &server);
     let calls: Vec<_> = (0..16)
         .map(|_| {
             let link = link.clone();
@@ -150,4 +157,37 @@ async fn errors_of_the_server_are_told_apart() {
     }
     // What concerns a key says nothing about the server.
     assert_eq!(link.stats().opened, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_hears_that_the_runtime_has_ended_and_the_link_says_so() {
+    let server = RedisServer::start();
+    let runtime = runtime();
+    let (link, ears) = serve_on(&runtime, &server);
+    runtime.shutdown_background();
+    ears.wait_until("the loss", |heard| matches!(heard, Heard::Lost(_)));
+    wait_for_reason(&link, "shut down");
+    let Err(Trouble::Away(why)) = link.run(cmd(&["PING"])).await else { panic!("it is away") };
+    assert!(why.contains("shut down"), "{why}");
+    // And one that begins on such a runtime.
+    let ended = self::runtime();
+    let handle = ended.handle().clone();
+    ended.shutdown_background();
+    let (link, ears) = {
+        let _runtime = handle.enter();
+        start(Remote::url(server.url()))
+    };
+    wait_for_reason(&link, "shut down");
+    assert_eq!(ears.count(&Heard::Connected), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watcher_that_panics_hears_that_nothing_is_heard_and_is_asked_again() {
+    let server = RedisServer::start();
+    let (link, ears) = serve(Remote::url(server.url()));
+    ears.forget();
+    ears.must_panic.store(true, Ordering::Release);
+    ears.wait_until("the loss", |heard| matches!(heard, Heard::Lost(_)));
+    wait_until_serving(&link);
+    assert_eq!(ears.count(&Heard::Connected), 1);
 }

@@ -166,3 +166,17 @@ async fn a_call_that_is_given_up_leaves_its_key_to_be_removed() {
     assert!(futures_util::poll!(raise).is_pending());
     assert_eq!(a.get(b"k").await, None, "pending");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_runtime_that_ends_is_a_loss_after_which_nothing_above_serves() {
+    let redis = RedisServer::start();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let process = {
+        let _runtime = runtime.enter();
+        // Nobody is there any more to see that this time is over.
+        Process::with(Remote::url(redis.url()).on_disconnect(OnDisconnect::CapAge(Duration::from_secs(3_600))))
+    };
+    runtime.shutdown_background();
+    process.wait_until_told(&Told::Distrusted);
+    assert!(!process.trusts());
+}
