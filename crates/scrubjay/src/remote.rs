@@ -29,14 +29,12 @@ use crate::entry::{Compression, Packing};
 use std::fmt;
 use std::time::Duration;
 
-#[allow(unused_imports, reason = "the cache uses them next")]
 pub(crate) use lease::RemoteLease;
 pub(crate) use link::{Link, LinkSetup, LinkState, News, Script, ScriptCall, Trouble, Watcher};
 pub use options::{Coherence, OnDisconnect, Removals};
 pub use report::RemoteStats;
-#[allow(unused_imports, reason = "the cache uses them next")]
 pub(crate) use tier::{
-    Above, Begun, Changing, Confirmed, Encoded, Filled, RemoteSetup, RemoteTier, Removal, SharedBorn, Swept, Trust,
+    Above, Begun, Changing, Confirmed, Encoded, Filled, RemoteSetup, RemoteTier, Removal, SharedBorn, Trust,
 };
 
 /// A Redis-compatible server, or a cluster of them, that the processes of a service share.
@@ -48,12 +46,12 @@ pub(crate) use tier::{
 /// use scrubjay::{OnDisconnect, Remote};
 /// use std::time::Duration;
 ///
-/// let remote = Remote::url("rediss://cache:secret@redis.internal:6380/2")
+/// let remote = Remote::url("rediss://cache:magpie@redis.internal:6380/2")
 ///     .prefix("shop:")
 ///     .command_timeout(Duration::from_millis(100))
 ///     .on_disconnect(OnDisconnect::Drop);
 /// // What is secret is not shown.
-/// assert!(!format!("{remote:?}").contains("secret"));
+/// assert!(!format!("{remote:?}").contains("magpie"));
 /// ```
 #[derive(Clone, Debug)]
 #[must_use]
