@@ -64,7 +64,9 @@ async fn a_tag_and_a_clear_concern_everybody_and_what_began_before() {
     a.wait_until_told(&Told::Marked(Mark::Cleared));
     assert_eq!((a.get(b"k").await, a.get(b"l").await, b.get(b"l").await), (None, None, None));
     assert!(a.tier.stats().invalidated >= 3);
-    assert_eq!((a.tier.stats().generations, a.tier.stats().marks), (0, 1));
+    assert_eq!(a.tier.stats().generations, 0);
+    // B's, and its own as well if it was read before its answer was in the books.
+    assert!((1..=2).contains(&a.tier.stats().marks), "{}", a.tier.stats().marks);
 }
 
 #[tokio::test(flavor = "multi_thread")]
