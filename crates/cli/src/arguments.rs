@@ -107,7 +107,8 @@ pub(crate) fn read(
 ) -> anyhow::Result<Order> {
     let line = CommandLine::command()
         .mut_subcommand("serve", |serve| serve.after_help(short_help()).after_long_help(long_help()));
-    let parsed = line.clone().no_binary_name(true).try_get_matches_from(words);
+    // Not `no_binary_name`: the usage of a subcommand would lack it.
+    let parsed = line.clone().try_get_matches_from(std::iter::once(OsString::from("scrubjay")).chain(words));
     let parsed = parsed.and_then(|matches| CommandLine::from_arg_matches(&matches));
     let tool = match parsed {
         Ok(CommandLine { tool }) => tool,
@@ -115,7 +116,7 @@ pub(crate) fn read(
     };
     match tool {
         Tool::Serve(Serve { words }) if words.iter().any(|word| word == "--help" || word == "-h") => {
-            let help = line.no_binary_name(true).try_get_matches_from(["serve", "--help"]);
+            let help = line.try_get_matches_from(["scrubjay", "serve", "--help"]);
             help.map_or_else(|error| print_or_fail(&error), |_| Err(anyhow!("there is no help")))
         }
         Tool::Serve(Serve { words }) => Ok(Order::Serve(sources(words, environment)?)),
@@ -137,7 +138,7 @@ fn print_or_fail(error: &clap::Error) -> anyhow::Result<Order> {
             let text = error.to_string();
             let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
             let said = lines.take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
-            let line = said.collect::<Vec<_>>().join("; ");
+            let line = said.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
             Err(anyhow!("{}; see --help", redacted(line.trim_start_matches("error: "))))
         }
     }

@@ -3,7 +3,8 @@
 use super::report::Report;
 use crate::clock::monotonic;
 use crate::disk::words::{bytes, count};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -22,8 +23,12 @@ impl Progress {
     pub(super) fn new(verb: &'static str, total: u64) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(10));
-            let template = "{bar:40} {percent:>3} %  {pos} of about {len} keys, {per_sec}, {eta} to go {msg}";
-            let style = ProgressStyle::with_template(template).map(|style| style.progress_chars("=> "));
+            let template = "{bar:40} {percent:>3} %  {human_pos} of about {human_len} keys, {speed}, {eta} to go{msg}";
+            let speed = |state: &ProgressState, line: &mut dyn Write| {
+                let _ = write!(line, "{:.0}/s", state.per_sec());
+            };
+            let style = ProgressStyle::with_template(template);
+            let style = style.map(|style| style.progress_chars("=> ").with_key("speed", speed));
             bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Progress { bar, verb, total, said_at: monotonic() }
@@ -31,7 +36,7 @@ impl Progress {
 
     pub(super) fn show(&mut self, report: &Report) {
         if let Some(bar) = &self.bar {
-            bar.set_message(bytes(report.bytes));
+            bar.set_message(format!(", {} copied", bytes(report.bytes)));
         }
         self.count(report.seen);
     }

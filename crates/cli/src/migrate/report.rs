@@ -59,7 +59,7 @@ pub(super) struct Report {
     pub(super) bytes: u64,
     /// The target had the same value already.
     pub(super) same: u64,
-    /// The target had another value, which was to stay.
+    /// The target had the key already, which was to stay whatever its value.
     pub(super) kept: u64,
     /// Expired or removed between SCAN and the copy.
     pub(super) gone: u64,
@@ -129,19 +129,18 @@ impl Report {
     pub(super) fn text(&self, is_dry: bool) -> String {
         let mut text = String::new();
         let verb = if is_dry { "would be copied" } else { "copied" };
-        let seconds = self.took_ms.div_ceil(1_000);
         let _ = writeln!(
             text,
-            "{} keys seen, {} {verb}, {} in {}",
+            "{} keys seen, {} {verb} ({}) in {}",
             count(self.seen),
             count(self.copied),
             bytes(self.bytes),
-            if seconds == 1 { "1 second".to_owned() } else { format!("{} seconds", count(seconds)) }
+            duration(self.took_ms)
         );
         let rows = [
             (self.by_content, "copied as what they are, since DUMP does not fit"),
             (self.same, "were there already, the same"),
-            (self.kept, "have another value in the target, which was kept"),
+            (self.kept, "were in the target already, the same or not, and stayed as they are"),
             (self.gone, "expired or were removed meanwhile"),
         ];
         for (number, what) in rows.iter().filter(|(number, _)| *number > 0) {
@@ -152,6 +151,14 @@ impl Report {
         }
         self.failed.text(if is_dry { "Would not be copied" } else { "Not copied" }, &mut text);
         text
+    }
+}
+
+fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} s", count(ms / 1_000)),
     }
 }
 
