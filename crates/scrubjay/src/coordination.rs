@@ -182,9 +182,8 @@ impl Shared {
     }
 
     /// Whoever polls it need not be on a runtime.
-    fn pause(&self, time: Duration) -> tokio::time::Sleep {
-        let _runtime = self.runtime.enter();
-        tokio::time::sleep(time)
+    async fn pause(&self, time: Duration) {
+        self.link.pause(time).await;
     }
 }
 

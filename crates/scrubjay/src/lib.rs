@@ -172,6 +172,7 @@ mod stats;
 mod stored;
 mod tags;
 mod threads;
+mod timer;
 mod vectors;
 mod weigh;
 

@@ -4,6 +4,7 @@
 //! Invariant: after [`Tasks::close`] has returned, none of them runs and none starts.
 
 use crate::error::{Error, ErrorKind};
+use crate::timer::Timers;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,6 +18,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 #[derive(Clone)]
 pub(crate) struct Tasks {
     runtime: Handle,
+    timers: Timers,
     running: Arc<Running>,
 }
 
@@ -44,7 +46,7 @@ impl Tasks {
         let state = State { next: 0, tasks: HashMap::default() };
         let running =
             Arc::new(Running { is_closed: AtomicBool::new(false), state: Mutex::new(state), is_done: Notify::new() });
-        Tasks { runtime, running }
+        Tasks { timers: Timers::of(&runtime), runtime, running }
     }
 
     /// Starts a task that nobody waits for.
@@ -92,6 +94,11 @@ impl Tasks {
     /// Where they run.
     pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
+    }
+
+    /// The timers of that runtime.
+    pub(crate) fn timers(&self) -> &Timers {
+        &self.timers
     }
 
     /// Fails if the cache is closed.

@@ -17,6 +17,7 @@ use crate::entry::{Anchor, Times};
 use crate::error::{BoxError, Error};
 use crate::kept::{Keeping, Kept, NewKept, NotKept, Unusable};
 use crate::tags::{Mark, Stamped, Stamps};
+use crate::timer::Timers;
 use arc_swap::ArcSwapOption;
 use parking_lot::{Mutex, RwLock};
 use scrubjay_disk::{Lookup, Put, PutOptions, Value, Why};
@@ -47,6 +48,7 @@ pub(crate) struct DiskTier {
     pub(super) disk: Disk,
     pub(super) clock: Clock,
     pub(super) runtime: Handle,
+    pub(super) timers: Timers,
     pub(super) breaker: Breaker,
     pub(super) waiting: super::wait::Waiting,
     pub(super) counters: Counters,
@@ -103,6 +105,7 @@ impl DiskTier {
             waiting: super::wait::Waiting::new(disk.reads_max),
             disk,
             clock,
+            timers: Timers::of(&runtime),
             runtime,
             name,
             keeping,

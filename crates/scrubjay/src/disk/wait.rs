@@ -63,12 +63,8 @@ impl DiskTier {
             });
             task.await.ok()
         };
-        let timed = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(self.disk.read_timeout, read)
-        };
-        match timed.await {
-            Ok(Some((found, is_failed))) => {
+        match self.timers.limit(self.disk.read_timeout, read).await {
+            Some(Some((found, is_failed))) => {
                 self.breaker.succeeded();
                 if is_failed || found.is_some() {
                     self.read_went(!is_failed);
@@ -76,11 +72,11 @@ impl DiskTier {
                 found
             }
             // The runtime is going away.
-            Ok(None) => {
+            Some(None) => {
                 self.count(Count::Skipped);
                 None
             }
-            Err(_) => {
+            None => {
                 self.count(Count::TimedOut);
                 self.breaker.failed(self.clock.now_ms());
                 None
@@ -106,17 +102,13 @@ impl DiskTier {
             });
             task.await.ok().flatten()
         };
-        let timed = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(self.disk.read_timeout, read)
-        };
-        match timed.await {
-            Ok(Some(values)) => {
+        match self.timers.limit(self.disk.read_timeout, read).await {
+            Some(Some(values)) => {
                 self.breaker.succeeded();
                 values
             }
-            Ok(None) => vec![None; count],
-            Err(_) => {
+            Some(None) => vec![None; count],
+            None => {
                 (0..count).for_each(|_| self.count(Count::TimedOut));
                 self.breaker.failed(self.clock.now_ms());
                 vec![None; count]
@@ -172,11 +164,7 @@ impl DiskTier {
     }
 
     async fn in_time<R>(&self, work: impl Future<Output = R>) -> Option<R> {
-        let timed = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(self.disk.read_timeout * SETTLE_FACTOR, work)
-        };
-        timed.await.ok()
+        self.timers.limit(self.disk.read_timeout * SETTLE_FACTOR, work).await
     }
 
     /// Does what blocks where it may, and to its end, whoever waits. `None` if the runtime is going away.

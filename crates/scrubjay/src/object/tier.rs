@@ -19,6 +19,7 @@ use crate::entry::Anchor;
 use crate::error::{BoxError, Error};
 use crate::kept::{Keeping, Kept, NewKept, NotKept, Unusable};
 use crate::tags::{Mark, place};
+use crate::timer::Timers;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
@@ -58,6 +59,7 @@ pub(crate) struct ObjectTier {
     pub(super) object: Object,
     pub(super) clock: Clock,
     pub(super) runtime: Handle,
+    pub(super) timers: Timers,
     pub(super) name: Box<str>,
     pub(super) names: Names,
     /// Chosen by chance: no other process has it.
@@ -225,6 +227,7 @@ impl ObjectTier {
             state: Mutex::default(),
             object,
             clock,
+            timers: Timers::of(&runtime),
             runtime,
             name,
             counters,

@@ -307,11 +307,8 @@ impl ObjectTier {
 
     async fn reaches(&self, told: &watch::Sender<u64>, number: u64, limit: Duration) -> bool {
         let mut told = told.subscribe();
-        let timed = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(limit, async move { told.wait_for(|now| *now >= number).await.is_ok() })
-        };
-        timed.await.unwrap_or(false)
+        let reached = async move { told.wait_for(|now| *now >= number).await.is_ok() };
+        self.timers.limit(limit, reached).await.unwrap_or(false)
     }
 
     /// Writes what waits.

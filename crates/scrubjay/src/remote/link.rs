@@ -41,18 +41,17 @@ mod watcher;
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::remote::Remote;
+use crate::timer::Timers;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use backoff::Backoff;
 use budget::Budget;
 use counters::{Counters, one};
-use futures_util::FutureExt;
-use lanes::{Lanes, Taken, race};
+use lanes::{Lanes, Taken};
 use live::Live;
 use redis::{Cmd, Value};
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -125,6 +124,7 @@ struct Inner {
     cache: Arc<str>,
     clock: Clock,
     runtime: Handle,
+    timers: Timers,
     prefixes: Vec<Vec<u8>>,
     channel: Vec<u8>,
     addresses: Vec<address::Address>,
@@ -134,8 +134,6 @@ struct Inner {
     counters: Counters,
     budget: Budget,
     closing: watch::Sender<bool>,
-    /// Nothing comes of it any more: it is closed, or its runtime has ended, whose timers must not be asked then.
-    has_stopped: AtomicBool,
 }
 
 /// Ends the link when nobody has it any more.
@@ -158,6 +156,7 @@ impl Link {
             remote: setup.remote,
             cache: setup.cache,
             clock: setup.clock,
+            timers: Timers::of(&setup.runtime),
             runtime: setup.runtime,
             prefixes: setup.prefixes,
             channel: setup.channel,
@@ -167,7 +166,6 @@ impl Link {
             counters: Counters::default(),
             budget: Budget::new(),
             closing: watch::Sender::new(false),
-            has_stopped: AtomicBool::new(false),
         });
         inner.runtime.spawn(tend::tend(tend::Tending(Arc::clone(&inner)), Arc::downgrade(&watcher)));
         let owner = Arc::new(Owner { inner: Arc::clone(&inner), _watcher: watcher });
@@ -261,6 +259,11 @@ impl Link {
         LinkState::clone(&self.inner.state.load())
     }
 
+    /// Waits so long, or less if the runtime ends. Whoever polls it need not be on a runtime.
+    pub(crate) async fn pause(&self, time: Duration) {
+        self.inner.timers.pause(time).await;
+    }
+
     /// What was counted so far.
     pub(crate) fn stats(&self) -> LinkStats {
         self.inner.counters.read(self.inner.lanes.in_flight())
@@ -291,9 +294,9 @@ impl Link {
     fn lane(&self) -> Result<Taken<'_>, Trouble> {
         let inner = &*self.inner;
         if self.owner.is_none() {
-            return Ok(Taken::apart(self.live()?, &inner.runtime));
+            return Ok(Taken::apart(self.live()?, &inner.timers));
         }
-        let lane = inner.lanes.take(&inner.runtime, || self.live());
+        let lane = inner.lanes.take(&inner.timers, || self.live());
         if matches!(lane, Err(Trouble::Full)) {
             one(&inner.counters.shed);
         }
@@ -307,7 +310,7 @@ impl Link {
         let time = Inner::time_for(inner.remote.command_timeout, pipeline::len_of(command));
         let node = lane.live.node_of(command);
         let (connection, timer) = lane.parts(node);
-        let answer = race(timer, time, pin!(connection.send_packed_command(command))).await;
+        let answer = timer.limit(time, pin!(connection.send_packed_command(command))).await;
         let live = &lane.live;
         let answer = match answer {
             Some(answer) if live.slots.is_none() || live::redirect_of(&answer).is_none() => trouble::sound(answer),
@@ -350,7 +353,7 @@ impl Link {
         }
         one(&self.inner.counters.retried);
         let pause = Duration::from_millis(Backoff::default().little_ms().min(RETRY_PAUSE_MAX_MS));
-        let _ = self.inner.limit(pause, pin!(std::future::pending::<()>())).await;
+        self.pause(pause).await;
         if self.live().is_err() {
             return Err(trouble);
         }
@@ -382,22 +385,13 @@ impl Inner {
     }
 
     async fn in_time<T>(&self, time: Duration, answer: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
-        self.limit(time, pin!(answer)).await.unwrap_or_else(|| Err(self.timed_out()))
+        self.timers.limit(time, answer).await.unwrap_or_else(|| Err(self.timed_out()))
     }
 
     #[cold]
     fn timed_out(&self) -> Trouble {
         one(&self.counters.timed_out);
         Trouble::TimedOut
-    }
-
-    /// `None` if it takes longer. Whoever polls it need not be on a runtime.
-    fn limit<F: Future>(&self, time: Duration, work: Pin<&mut F>) -> impl Future<Output = Option<F::Output>> {
-        let timed = {
-            let _runtime = self.runtime.enter();
-            tokio::time::timeout(time, work)
-        };
-        timed.map(Result::ok)
     }
 
     fn end(&self) {

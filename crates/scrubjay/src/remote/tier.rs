@@ -461,12 +461,6 @@ impl Inner {
         token.copy_from_slice(format!("{:016x}", self.draw()).as_bytes());
         token
     }
-
-    /// A pause that need not be polled on a runtime.
-    fn pause(&self, time: Duration) -> tokio::time::Sleep {
-        let _runtime = self.runtime.enter();
-        tokio::time::sleep(time)
-    }
 }
 
 fn millis(time: Duration) -> u64 {

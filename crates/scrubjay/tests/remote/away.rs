@@ -116,6 +116,42 @@ async fn a_cache_that_is_closed_has_brought_its_changes_and_finds_nothing_more()
     b.close().await;
 }
 
+#[test]
+fn a_cache_whose_runtime_has_shut_down_misses_and_says_so_and_does_not_panic() {
+    let server = RedisServer::start();
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (its_own, other) = (runtime(), runtime());
+    // Nobody's time runs out before the runtime has.
+    let remote = Remote::url(server.url()).command_timeout(Duration::from_secs(600));
+    let cache = its_own.block_on(async { serving(builder(remote).build().await.unwrap()).await });
+    its_own.block_on(cache.insert("jay".into(), 1)).unwrap();
+    // Some are on their way when it ends: none is answered.
+    server.pause();
+    let waiting = cache.clone();
+    let on_the_way = other.spawn(async move {
+        let removed = waiting.remove("elm").await;
+        (waiting.get("oak").await, removed)
+    });
+    other.block_on(until("a command is on its way", async || shared(&cache).in_flight > 0));
+    its_own.shutdown_background();
+    let (found, removed) = other.block_on(on_the_way).expect("no panic");
+    assert_eq!((found, removed.unwrap_err().kind()), (None, ErrorKind::Unavailable));
+    server.resume();
+    // And whoever comes later, on another runtime or on none.
+    let blocking = cache.blocking();
+    for _ in 0..2 {
+        assert_eq!(blocking.get("oak"), None);
+        assert_eq!(other.block_on(cache.get("oak")), None);
+        assert_eq!(blocking.remove("oak").unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(blocking.remove_by_tag("trees").unwrap_err().kind(), ErrorKind::Unavailable);
+        blocking.insert("ash".into(), 2).unwrap();
+        let loaded = other.block_on(cache.get_or_load("elm", async |_| Ok::<_, std::io::Error>(3)));
+        assert_eq!(loaded.unwrap_err().kind(), ErrorKind::Unavailable, "there is nobody to run a loader");
+    }
+    assert_eq!(cache.health().tier("remote").unwrap().state, TierState::Unavailable);
+    other.block_on(cache.close());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_blocking_face_shares_as_well() {
     let server = RedisServer::start();

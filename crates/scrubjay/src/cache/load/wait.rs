@@ -85,14 +85,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         // Counted from the begin of the load, so that who joins a late one does not wait as long again.
         let since_ms = self.clock.now_ms().saturating_sub(waiter.begun().at_ms);
         let left = limit.saturating_sub(Duration::from_millis(since_ms));
-        if !left.is_zero() {
-            let waiting = {
-                let _runtime = self.tasks.runtime().enter();
-                tokio::time::timeout(left, &mut waiter)
-            };
-            if let Ok(landing) = waiting.await {
-                return Ok(landing);
-            }
+        if !left.is_zero()
+            && let Some(landing) = self.tasks.timers().limit(left, &mut waiter).await
+        {
+            return Ok(landing);
         }
         // It may have become too old meanwhile, or never have been there.
         let Some(value) = self.fall_back(fallback).await else { return Ok(waiter.await) };

@@ -11,24 +11,19 @@
 use super::live::Live;
 use super::trouble::Trouble;
 use crate::threads;
+use crate::timer::{Timer, Timers};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
-use std::time::Duration;
-use tokio::runtime::Handle;
-use tokio::time::{Instant, Sleep};
 
 /// What a command needs for its way.
 pub(super) struct Lane {
     pub(super) live: Arc<Live>,
     /// Of each master, as far as it was needed so far.
     connections: Vec<Option<MultiplexedConnection>>,
-    timer: Pin<Box<Sleep>>,
+    timer: Timer,
 }
 
 /// Lanes that wait for commands.
@@ -56,17 +51,13 @@ pub(super) struct Taken<'a> {
 }
 
 impl Lane {
-    fn new(live: Arc<Live>, runtime: &Handle) -> Lane {
-        let timer = {
-            let _runtime = runtime.enter();
-            Box::pin(tokio::time::sleep(Duration::ZERO))
-        };
+    fn new(live: Arc<Live>, timers: &Timers) -> Lane {
         let connections = live.nodes.iter().map(|_| None).collect();
-        Lane { live, connections, timer }
+        Lane { live, connections, timer: timers.timer() }
     }
 
     /// The connection to a master, and the timer.
-    pub(super) fn parts(&mut self, node: usize) -> (&mut MultiplexedConnection, &mut Pin<Box<Sleep>>) {
+    pub(super) fn parts(&mut self, node: usize) -> (&mut MultiplexedConnection, &mut Timer) {
         let live = &self.live;
         let connection = self.connections[node].get_or_insert_with(|| live.nodes[node].connection.clone());
         (connection, &mut self.timer)
@@ -86,20 +77,20 @@ impl Lanes {
     #[inline]
     pub(super) fn take(
         &self,
-        runtime: &Handle,
+        timers: &Timers,
         live: impl FnOnce() -> Result<Arc<Live>, Trouble>,
     ) -> Result<Taken<'_>, Trouble> {
         let own = self.own();
         if let Some(lane) = own.lock().take() {
             return Ok(Taken { lane: Some(lane), lanes: Some(self) });
         }
-        self.take_elsewhere(runtime, live)
+        self.take_elsewhere(timers, live)
     }
 
     #[cold]
     fn take_elsewhere(
         &self,
-        runtime: &Handle,
+        timers: &Timers,
         live: impl FnOnce() -> Result<Arc<Live>, Trouble>,
     ) -> Result<Taken<'_>, Trouble> {
         let live = live()?;
@@ -107,7 +98,7 @@ impl Lanes {
             .count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| (count < self.count_max).then_some(count + 1));
         let lane = match is_new {
-            Ok(_) => Lane::new(live, runtime),
+            Ok(_) => Lane::new(live, timers),
             // All there may be are there: perhaps one waits at another thread.
             Err(_) => self.stripes.iter().find_map(|stripe| stripe.lock().take()).ok_or(Trouble::Full)?,
         };
@@ -155,8 +146,8 @@ impl Stripe {
 
 impl<'a> Taken<'a> {
     /// One for the watcher, whose commands are few and always sent.
-    pub(super) fn apart(live: Arc<Live>, runtime: &Handle) -> Taken<'a> {
-        Taken { lane: Some(Lane::new(live, runtime)), lanes: None }
+    pub(super) fn apart(live: Arc<Live>, timers: &Timers) -> Taken<'a> {
+        Taken { lane: Some(Lane::new(live, timers)), lanes: None }
     }
 }
 
@@ -185,22 +176,6 @@ impl Drop for Taken<'_> {
         }
         stripe.idle.push(lane);
     }
-}
-
-/// `None` if it takes longer than `time`. Whoever polls it need not be on a runtime.
-#[inline]
-pub(super) async fn race<F: Future>(
-    timer: &mut Pin<Box<Sleep>>,
-    time: Duration,
-    mut work: Pin<&mut F>,
-) -> Option<F::Output> {
-    // To a later time, which is nearly always, that takes no lock.
-    timer.as_mut().reset(Instant::now() + time);
-    poll_fn(|context| match work.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => timer.as_mut().poll(context).map(|()| None),
-    })
-    .await
 }
 
 impl std::fmt::Debug for Stripe {

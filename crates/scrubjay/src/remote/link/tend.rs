@@ -19,7 +19,6 @@ use super::{Inner, Link, LinkState, Trouble, Watcher, one};
 use futures_util::future::try_join_all;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -73,7 +72,6 @@ pub(super) struct Tending(pub(super) Arc<Inner>);
 impl Drop for Tending {
     fn drop(&mut self) {
         let inner = &self.0;
-        inner.has_stopped.store(true, Ordering::Release);
         inner.let_go();
         let since_ms = inner.clock.now_ms();
         let why = "the runtime of the cache has shut down".into();

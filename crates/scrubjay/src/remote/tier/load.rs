@@ -66,7 +66,7 @@ impl RemoteTier {
             }
             tokio::select! {
                 () = waiter.wait() => {}
-                () = inner.pause(pause) => {}
+                () = self.link.pause(pause) => {}
             }
         }
         inner.count(Count::Alone);

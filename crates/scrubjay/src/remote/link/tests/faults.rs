@@ -169,6 +169,8 @@ async fn a_watcher_hears_that_the_runtime_has_ended_and_the_link_says_so() {
     wait_for_reason(&link, "shut down");
     let Err(Trouble::Away(why)) = link.run(cmd(&["PING"])).await else { panic!("it is away") };
     assert!(why.contains("shut down"), "{why}");
+    // Nobody is there to end a pause.
+    link.pause(Duration::from_secs(3_600)).await;
     // And one that begins on such a runtime.
     let ended = self::runtime();
     let handle = ended.handle().clone();
@@ -188,6 +190,8 @@ async fn a_watcher_that_panics_hears_that_nothing_is_heard_and_is_asked_again() 
     ears.forget();
     ears.must_panic.store(true, Ordering::Release);
     ears.wait_until("the loss", |heard| matches!(heard, Heard::Lost(_)));
+    // The link says what it said before for a moment yet.
+    ears.wait_for(&Heard::Connected);
     wait_until_serving(&link);
     assert_eq!(ears.count(&Heard::Connected), 1);
 }
