@@ -268,7 +268,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
         self
     }
 
-    /// Where loads and maintenance run: the current runtime, if this is not called. Its timers must be enabled.
+    /// Where loads and maintenance run: the current runtime, if this is not called. Its timers must be enabled, and its I/O, too,
+    /// if there is a remote tier.
     pub fn runtime(mut self, runtime: Handle) -> CacheBuilder<K, V> {
         self.runtime = Some(runtime);
         self

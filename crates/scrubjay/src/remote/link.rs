@@ -147,10 +147,11 @@ impl Link {
     /// Begins to connect. Of the server nothing is known yet when this returns.
     ///
     /// # Errors
-    /// `Invalid`: a setting is out of its limits, or an address or a certificate is none.
+    /// `Invalid`: a setting is out of its limits, an address or a certificate is none, or the runtime has no I/O.
     pub(crate) fn start(setup: LinkSetup, watcher: Arc<dyn Watcher>) -> Result<Link, Error> {
         setup.remote.validate()?;
         let addresses = address::read(&setup.remote)?;
+        connect::check_io(&setup.runtime)?;
         let inner = Arc::new(Inner {
             lanes: Lanes::new(setup.remote.in_flight_max),
             remote: setup.remote,

@@ -6,13 +6,17 @@ use super::signals::Signals;
 use super::slots::{Slots, Topology, read_topology};
 use super::trouble::{Trouble, sound};
 use super::{Inner, News};
+use crate::error::Error;
 use crate::remote::Coherence;
 use futures_util::StreamExt;
 use futures_util::future::{try_join, try_join_all};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, Value, cmd};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use tokio::runtime::Handle;
 
 /// The oldest version that is of use.
 const VERSION_MIN: (u32, u32) = (6, 2);
@@ -338,4 +342,21 @@ pub(super) async fn ping(node: &Node) -> Result<(), Trouble> {
         sound(listening.clone().send_packed_command(&ping).await).map(drop)
     };
     try_join(commands, news).await.map(drop)
+}
+
+/// Connections need the runtime's I/O. Whether it has any is not to be asked, only to be tried: making a socket where there is
+/// none panics (and says so, as panics do).
+pub(super) fn check_io(runtime: &Handle) -> Result<(), Error> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+    // That there is no socket to try with says nothing about the runtime.
+    let Ok(socket) = socket.and_then(|socket| socket.set_nonblocking(true).map(|()| socket)) else { return Ok(()) };
+    let tried = catch_unwind(AssertUnwindSafe(|| {
+        let _inside = runtime.enter();
+        drop(tokio::net::UdpSocket::from_std(socket));
+    }));
+    tried.map_err(|_| {
+        Error::invalid(
+            "runtime has its I/O off, which the remote tier needs, must be built with enable_io or enable_all",
+        )
+    })
 }

@@ -4,7 +4,7 @@
 //! server does not answer, when the masters of a cluster are others, or when the link is closed. While the breaker is open the session
 //! goes on, but serves the watcher alone; when its while is over the next answer in time closes it.
 //!
-//! A session runs in a task of its own, so that a panic in it (a runtime without I/O, a watcher's bug) is a reason like others.
+//! A session runs in a task of its own, so that a panic in it (a watcher's bug) is a reason like others.
 //!
 //! **Invariants**
 //! - A watcher to which `connected` was said is told `lost`, however the session ends: by itself, by a panic, or with its runtime.
@@ -49,11 +49,7 @@ pub(super) async fn tend(tending: Tending, watcher: Weak<dyn Watcher>) {
             Ok(Some(Ended { why, log, backoff })) => (why, log, backoff),
             // Nobody watches any more.
             Ok(None) => break,
-            Err(_) => (
-                "connecting has panicked: is the runtime built with enable_all?".into(),
-                Log::default(),
-                Backoff::default(),
-            ),
+            Err(_) => ("the task of the connection has panicked".into(), Log::default(), Backoff::default()),
         };
         inner.let_go();
         let pause_ms = if log.has_served { backoff.little_ms() } else { backoff.next_ms() };
