@@ -17,7 +17,7 @@ impl Store for Ours {
             return Ok(Ours(builder.build().await?));
         }
         // The values are random: nothing would shrink, and no peer tries.
-        let cache = builder.remote_with(Remote::url(&setting.url).none(), Raw).build().await?;
+        let cache = builder.remote_with(Remote::url(&setting.url).uncompressed(), Raw).build().await?;
         // It connects behind, and serves meanwhile; what is measured is the connected cache.
         let deadline = crate::clock::now() + Duration::from_secs(10);
         while !is_connected(&cache) {

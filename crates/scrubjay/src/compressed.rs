@@ -29,7 +29,7 @@ const BYTES_MIN: u64 = 64 << 10;
 /// use scrubjay::Compressed;
 ///
 /// // 256 MiB; zstd packs a third smaller than LZ4 and costs some three times as much to unpack.
-/// let tier = Compressed::bytes(256 << 20).zstd().min_len(512);
+/// let tier = Compressed::bytes(256 << 20).zstd().compress_min_bytes(512);
 /// # let _ = tier;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,14 +62,14 @@ impl Compressed {
 
     /// Serialised only. For values that do not shrink, such as float vectors or images.
     #[must_use]
-    pub fn none(mut self) -> Compressed {
+    pub fn uncompressed(mut self) -> Compressed {
         self.packing.compression = Compression::None;
         self
     }
 
     /// Payloads shorter than this are not packed. 1 KiB by default: shorter ones hardly shrink.
     #[must_use]
-    pub fn min_len(mut self, bytes: usize) -> Compressed {
+    pub fn compress_min_bytes(mut self, bytes: usize) -> Compressed {
         self.packing.len_min = bytes;
         self
     }

@@ -250,13 +250,13 @@ impl Disk {
     }
 
     /// Serialised only. For values that do not shrink, such as float vectors or images.
-    pub fn none(mut self) -> Disk {
+    pub fn uncompressed(mut self) -> Disk {
         self.packing.compression = Compression::None;
         self
     }
 
     /// Payloads shorter than this are not packed. 1 KiB by default: shorter ones hardly shrink.
-    pub fn min_len(mut self, bytes: usize) -> Disk {
+    pub fn compress_min_bytes(mut self, bytes: usize) -> Disk {
         self.packing.len_min = bytes;
         self
     }

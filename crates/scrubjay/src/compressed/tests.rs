@@ -80,7 +80,7 @@ fn a_key_without_a_value_is_kept_as_such() {
 #[test]
 fn large_payloads_are_packed_by_either_way() {
     for config in
-        [Compressed::bytes(1 << 20).lz4(), Compressed::bytes(1 << 20).zstd(), Compressed::bytes(1 << 20).none()]
+        [Compressed::bytes(1 << 20).lz4(), Compressed::bytes(1 << 20).zstd(), Compressed::bytes(1 << 20).uncompressed()]
     {
         let tier = tier_with(&config.shards(1), &Clock::held());
         let value = page(20_000);
@@ -136,7 +136,7 @@ fn a_value_that_does_not_serialise_is_not_kept_and_counted() {
 
 #[test]
 fn an_entry_takes_an_eighth_of_the_tier_at_most() {
-    let tier = tier_with(&Compressed::bytes(1 << 20).none().shards(1), &Clock::held());
+    let tier = tier_with(&Compressed::bytes(1 << 20).uncompressed().shards(1), &Clock::held());
     assert!(!store(&tier, b"k", &page(1 << 17)));
     assert!(store(&tier, b"k", &page((1 << 17) * 8 / 9 - 1000)));
     assert_eq!(tier.counts().drops_too_large, 1);
@@ -144,7 +144,7 @@ fn an_entry_takes_an_eighth_of_the_tier_at_most() {
 
 #[test]
 fn the_tier_stays_within_its_bytes() {
-    let tier = tier_with(&Compressed::bytes(1 << 20).none().shards(1), &Clock::held());
+    let tier = tier_with(&Compressed::bytes(1 << 20).uncompressed().shards(1), &Clock::held());
     for key in 0..4_000_u32 {
         store(&tier, key.to_string().as_bytes(), &page(1_000));
         assert!(tier.weight() <= tier.capacity());
@@ -158,7 +158,7 @@ fn the_tier_stays_within_its_bytes() {
 fn what_is_evicted_is_shown_whole_with_the_epoch_of_its_stripe() {
     let epochs = Arc::new(Epochs::new(1));
     epochs.raise(0);
-    let config = Compressed::bytes(1 << 17).none().shards(1);
+    let config = Compressed::bytes(1 << 17).uncompressed().shards(1);
     let (packing, anchor) = (config.packing, Anchor::PROCESS);
     let keeping = Keeping { namespace: "users".into(), schema: 3, codec: 1, packing, anchor };
     let tier = CompressedTier::new(&config, TierSetup { keeping, clock: Clock::held(), epochs });

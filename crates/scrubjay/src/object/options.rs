@@ -246,13 +246,13 @@ impl Object {
     }
 
     /// Serialised only. For values that do not shrink, such as float vectors or images.
-    pub fn none(mut self) -> Object {
+    pub fn uncompressed(mut self) -> Object {
         self.packing.compression = Compression::None;
         self
     }
 
     /// Payloads shorter than this are not packed. 1 KiB by default: shorter ones hardly shrink.
-    pub fn min_len(mut self, bytes: usize) -> Object {
+    pub fn compress_min_bytes(mut self, bytes: usize) -> Object {
         self.packing.len_min = bytes;
         self
     }

@@ -25,7 +25,7 @@ fn store() -> Arc<InMemory> {
 }
 
 fn on(store: &Arc<impl ObjectStore>) -> Object {
-    Object::on(Arc::clone(store) as Arc<dyn ObjectStore>, "nest").none()
+    Object::on(Arc::clone(store) as Arc<dyn ObjectStore>, "nest").uncompressed()
 }
 
 fn setup(object: Object, clock: &Clock) -> ObjectSetup {

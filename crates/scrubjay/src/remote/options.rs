@@ -129,13 +129,13 @@ impl Remote {
     }
 
     /// Serialised only. For values that do not shrink, such as float vectors or images.
-    pub fn none(mut self) -> Remote {
+    pub fn uncompressed(mut self) -> Remote {
         self.packing.compression = Compression::None;
         self
     }
 
     /// Payloads shorter than this are not packed. 1 KiB by default: shorter ones hardly shrink.
-    pub fn min_len(mut self, bytes: usize) -> Remote {
+    pub fn compress_min_bytes(mut self, bytes: usize) -> Remote {
         self.packing.len_min = bytes;
         self
     }

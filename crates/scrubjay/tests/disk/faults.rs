@@ -88,7 +88,7 @@ async fn a_device_that_cannot_read_is_a_miss_and_what_memory_has_is_there() {
 async fn a_device_that_cannot_write_costs_what_does_not_fit_in_the_queue() {
     let (device, clock) = (SimulatedDevice::new(4), Clock::held());
     let texts = |disk: Disk| Cache::<u64, String>::builder("texts").memory(Memory::entries(8)).disk(disk);
-    let cache = texts(on(&device).queue_bytes(1 << 16).none()).clock(clock).build().await.unwrap();
+    let cache = texts(on(&device).queue_bytes(1 << 16).uncompressed()).clock(clock).build().await.unwrap();
     let text = |number: u64| format!("{number:0>2000}");
     for number in 0..8 {
         cache.insert(number, text(number)).await.unwrap();

@@ -223,7 +223,7 @@ impl Config {
 
     pub(crate) fn floats_builder(&self) -> CacheBuilder<String, Vec<f64>> {
         let builder = self.times(CacheBuilder::memory(scrubjay::Cache::builder("model"), self.memory()));
-        self.on_disk(builder.compressed_with(self.compressed().none(), Floats), Floats)
+        self.on_disk(builder.compressed_with(self.compressed().uncompressed(), Floats), Floats)
     }
 
     fn on_disk<V: Clone + Send + Sync + 'static>(
@@ -232,12 +232,12 @@ impl Config {
         codec: impl Codec<V>,
     ) -> CacheBuilder<String, V> {
         let Some(folder) = &self.folder else { return builder };
-        let disk = Disk::at(folder.path()).bytes(32 << 20).min_len(64);
+        let disk = Disk::at(folder.path()).bytes(32 << 20).compress_min_bytes(64);
         builder.disk_with(disk.write_through(self.is_written_through).warm_restart(self.is_warmed), codec)
     }
 
     fn compressed(&self) -> Compressed {
-        Compressed::bytes(if self.is_small_below { 65_536 } else { 1 << 20 }).min_len(64)
+        Compressed::bytes(if self.is_small_below { 65_536 } else { 1 << 20 }).compress_min_bytes(64)
     }
 
     fn times<V: Clone + Send + Sync + 'static>(&self, mut builder: CacheBuilder<String, V>) -> CacheBuilder<String, V> {

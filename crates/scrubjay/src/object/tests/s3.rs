@@ -34,7 +34,7 @@ async fn server() -> (TempDir, String) {
 
 fn at(endpoint: &str) -> Object {
     let object = Object::url("s3://nest/of/jays").endpoint(endpoint).region("us-east-1").allow_http(true);
-    object.credentials(ID, SECRET).large_bytes(10_000).none()
+    object.credentials(ID, SECRET).large_bytes(10_000).uncompressed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -177,7 +177,7 @@ async fn a_prefix_takes_out_entries_and_loads_of_everybody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn values_above_the_limit_are_not_shared_and_the_older_one_goes() {
     let redis = RedisServer::start();
-    let a = Process::with(Remote::url(redis.url()).none().value_bytes_max(1_000));
+    let a = Process::with(Remote::url(redis.url()).uncompressed().value_bytes_max(1_000));
     a.insert(b"k", b"small").await;
     let times = Times { stored_at_ms: 1, ..Times::default() };
     let new = NewKept { key: b"k", times, cost: 0, born: 0, weight: 1, tags: &[] };
