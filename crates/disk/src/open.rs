@@ -9,8 +9,8 @@
 //!    everything older is dropped. Where it never was durable, nothing was promised, and what is there is kept.
 //! 5. **Mend** (`open/mend.rs`), durably, so that the next opening finds no gaps: segments that are not written to any more get
 //!    their footer, numbers that are missing get an empty segment.
-//! 6. **Resume** the last segment behind its last record if there is room, or begin the next one. The heat of entries comes
-//!    from a file of its own.
+//! 6. **Resume** the last segment behind its last record, if there is room and its records are whole, or begin the next one. The
+//!    heat of entries comes from a file of its own.
 //!
 //! **Invariant:** what a caller was promised to stay is in the index, and what he was promised to be gone is not; whatever
 //! files are found, opening ends with a store or with an error that names the file. Killed anywhere in it, opening can be done
@@ -168,7 +168,7 @@ fn resume(
         let end = Position { seq: last.seq, offset: last.end };
         let needed = last.end + Footer::room(last.items.len() + 1, mender.device.alignment()) + segment_len / FREE_PART;
         let fits = needed <= segment_len && used - last.len + segment_len <= room;
-        if fits && end >= next_min && last.can_go_on() {
+        if fits && end >= next_min && last.can_go_on(mender.store_id, synced) {
             let tail = mender.reopen(last, synced, segment_len)?;
             let next = Position { offset: last.end, ..end };
             return Ok(Resumed { next, items: std::mem::take(&mut last.items), tail });

@@ -9,7 +9,7 @@ use crate::heat;
 use crate::index::Index;
 use crate::manifest;
 use crate::open::{Chain, Found, list};
-use crate::segment::{self, Identity, Refused, check_records, read_footer};
+use crate::segment::{self, Identity, RECORDS_START, Refused, check_records, read_footer};
 
 /// What reading everything came to.
 #[non_exhaustive]
@@ -124,7 +124,8 @@ fn verify_segment(
         Ok(_) => {}
     }
     let Some(scan) = &found.scan else {
-        let checked = check_records(&*found.file, identity, found.end, &found.items, &mut progress).map_err(failed)?;
+        let all = RECORDS_START..found.end;
+        let checked = check_records(&*found.file, identity, all, &found.items, &mut progress).map_err(failed)?;
         verified.records += checked.records;
         for gap in checked.damaged {
             verified.damage(&name, gap.start, format!("{} bytes: what stood there is a miss", gap.end - gap.start));

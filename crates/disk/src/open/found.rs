@@ -9,7 +9,9 @@ use std::thread;
 use crate::device::{Device, DeviceFile};
 use crate::error::{Error, ErrorKind};
 use crate::place::Position;
-use crate::segment::{self, Identity, Item, NoFooter, Refused, Scan, SegmentHeader, read_footer, scan};
+use crate::segment::{
+    self, Identity, Item, NoFooter, RECORDS_START, Refused, Scan, SegmentHeader, check_records, read_footer, scan,
+};
 
 /// Fewer segments than this are read by the caller alone.
 const SEGMENTS_WORTH_THREADS: usize = 16;
@@ -76,8 +78,36 @@ impl Found {
     }
 
     /// Whether records can be appended behind its last one: everything before is as it was written.
-    pub(crate) fn can_go_on(&self) -> bool {
-        self.header.is_ok() && self.scan.as_ref().is_none_or(|scan| scan.gaps.is_empty())
+    ///
+    /// A footer does not say that. A power failure may leave it and not the records that it names; without it they would be a gap,
+    /// and what is durable later would make that gap a loss. So they are read, but for what stands before `durable`.
+    pub(crate) fn can_go_on(&self, store_id: u64, durable: Position) -> bool {
+        let is_whole = || match &self.scan {
+            Some(scan) => scan.gaps.is_empty(),
+            None => self.are_records_whole(store_id, durable),
+        };
+        self.header.is_ok() && is_whole()
+    }
+
+    fn are_records_whole(&self, store_id: u64, durable: Position) -> bool {
+        let identity = Identity { store_id, seq: self.seq };
+        let start = if durable.seq == self.seq { durable.offset.max(RECORDS_START) } else { RECORDS_START };
+        match check_records(&*self.file, identity, start..self.end, &self.items, &mut |_| ()) {
+            Ok(checked) if checked.damaged.is_empty() => true,
+            Ok(checked) => {
+                let damaged = checked.damaged.len();
+                tracing::warn!(
+                    segment = self.seq,
+                    damaged,
+                    "records that the footer names are not there: the log goes on in the next"
+                );
+                false
+            }
+            Err(error) => {
+                tracing::warn!(segment = self.seq, %error, "records cannot be read: the log goes on in the next segment");
+                false
+            }
+        }
     }
 }
 

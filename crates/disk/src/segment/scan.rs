@@ -70,7 +70,7 @@ pub(crate) fn scan(file: &dyn DeviceFile, identity: Identity) -> io::Result<Scan
     }
 }
 
-/// What reading the records of a sealed segment came to.
+/// What reading records of a sealed segment came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Checked {
     /// Values and tombstones that are intact.
@@ -79,26 +79,27 @@ pub(crate) struct Checked {
     pub(crate) damaged: Vec<Range<u64>>,
 }
 
-/// Reads all records of a sealed segment, which its footer names, and the padding between them. `progress` is told bytes done.
+/// Reads the records of a sealed segment that stand in a part of it, which its footer names, and the padding between them.
+/// `progress` is told up to where that is done.
 ///
 /// # Errors
 /// What the device says.
 pub(crate) fn check_records(
     file: &dyn DeviceFile,
     identity: Identity,
-    records_end: u64,
+    part: Range<u64>,
     items: &[Item],
     progress: &mut dyn FnMut(u64),
 ) -> io::Result<Checked> {
     let mut window = Window::over(file, identity)?;
     let mut checked = Checked::default();
-    let mut items = items.iter().peekable();
-    let mut at = RECORDS_START;
-    let mut told = 0;
-    while at < records_end {
+    let mut items = items[items.partition_point(|item| item.offset < part.start)..].iter().peekable();
+    let mut at = part.start;
+    let mut told = at;
+    while at < part.end {
         // The item of this place, or else where the next one stands.
         let item = items.next_if(|item| item.offset == at);
-        let next = items.peek().map_or(records_end, |item| item.offset);
+        let next = items.peek().map_or(part.end, |item| item.offset);
         let record = window.record(at)?;
         let found = record.as_ref().map(|record| (Item::of(record, at), record.len));
         let end = match found {

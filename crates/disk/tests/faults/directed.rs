@@ -173,3 +173,32 @@ fn a_value_that_expired_in_a_segment_that_was_given_up_leaves_no_older_one() {
     let namespace = store.namespace("a").unwrap();
     assert!(namespace.get(b"key").unwrap().is_none());
 }
+
+/// A power failure leaves the footer of the last segment and not all of its records. The segment must not be written to again: without
+/// its footer those records would be a gap before what is durable by then, and everything older would be dropped for them.
+#[test]
+fn a_footer_that_survived_its_records_costs_nothing_older_after_the_next_crash() {
+    for seed in 0..200 {
+        let device = SimulatedDevice::new(seed);
+        let (store, namespace) = open(&device);
+        namespace.put(b"old", &[1; 1000]).unwrap();
+        store.sync().unwrap();
+        for number in 0..20_u32 {
+            namespace.put(&number.to_le_bytes(), &[2; 1000]).unwrap();
+        }
+        // It ends the segment and makes nothing durable.
+        store.close().unwrap();
+        let left = device.crash();
+        let (store, namespace) = open(&left);
+        // The second one says of the first that it is durable.
+        for key in [b"new", b"too"] {
+            namespace.put(key, &[3; 1000]).unwrap();
+            store.sync().unwrap();
+        }
+        let (store, namespace) = open(&left.crash());
+        for (key, byte) in [(b"old", 1), (b"new", 3), (b"too", 3)] {
+            assert_eq!(namespace.get(key).unwrap().as_deref(), Some(&[byte; 1000][..]), "seed {seed}");
+        }
+        assert_eq!(store.stats().distrusted_entries, 0, "seed {seed}");
+    }
+}
