@@ -4,6 +4,11 @@
 //! of a turn, and who wrote second would never hear of the first. So the news of a key that this process has written is not
 //! believed and not ignored, but **checked**: what is there now is compared with what was written.
 //!
+//! Only what was **stored** is expected. That nothing is there says nothing: another's removal looks like one's own, and a tier above
+//! may have a value that the server has not (it was too large, there was no memory for it, nobody knew about a load). So
+//! of an own removal nothing is expected: if it found something there, the news of that are believed, which lets go what was
+//! stored above in the few milliseconds since; and if not, the news bear the name of who gives them ([`names`](super::names)).
+//!
 //! A key is expected from before it is written. Whoever reads something else there than was written forgets the expectation: then
 //! the news of it is believed, even if what was written stands there again (in raw mode two writers may write the same bytes;
 //! entries differ at least in their times).
@@ -18,17 +23,13 @@ const KEPT_MS: u64 = 5_000;
 /// Keys of one generation.
 const HALF_MAX: usize = 32 << 10;
 
-/// What was written.
+/// What tells one value of a key from another: the last four bytes of an entry; in raw mode the CRC-32 of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wrote {
-    Removed,
-    /// The last four bytes of an entry; in raw mode the CRC-32 of all.
-    Stored(u32),
-}
+pub(super) struct Sum(pub(super) u32);
 
 #[derive(Clone, Copy, Debug)]
 struct Expected {
-    wrote: Wrote,
+    wrote: Sum,
     /// The moment at which it was last seen to be there.
     seen_at: u64,
 }
@@ -45,7 +46,7 @@ pub(super) struct Echo {
 
 impl Echo {
     /// This process is about to write the key.
-    pub(super) fn expect(&mut self, key: &[u8], wrote: Wrote, now_ms: u64) {
+    pub(super) fn expect(&mut self, key: &[u8], wrote: Sum, now_ms: u64) {
         if now_ms.saturating_sub(self.turned_ms) >= KEPT_MS || self.young.len() >= HALF_MAX {
             self.old = std::mem::take(&mut self.young);
             self.turned_ms = now_ms;
@@ -55,7 +56,7 @@ impl Echo {
     }
 
     /// What this process wrote last.
-    pub(super) fn expected(&self, key: &[u8]) -> Option<Wrote> {
+    pub(super) fn expected(&self, key: &[u8]) -> Option<Sum> {
         self.find(key).map(|expected| expected.wrote)
     }
 
@@ -65,9 +66,9 @@ impl Echo {
         self.old.remove(key);
     }
 
-    /// A check has found `there` (`asked` being expected when it began). Whether that is this process' own doing; if not, the
+    /// A check has found `there`, if anything (`asked` being expected when it began). Whether that is this process' own doing; if not, the
     /// key is forgotten.
-    pub(super) fn is_own(&mut self, key: &[u8], asked: Wrote, there: Wrote) -> bool {
+    pub(super) fn is_own(&mut self, key: &[u8], asked: Sum, there: Option<Sum>) -> bool {
         self.moment += 1;
         let moment = self.moment;
         let found = match self.young.get_mut(key) {
@@ -76,7 +77,7 @@ impl Echo {
         };
         // If something newer was written meanwhile, its own news are still to come.
         let is_own = found.is_some_and(|expected| {
-            let is_own = there == asked || there == expected.wrote;
+            let is_own = there.is_some_and(|there| there == asked || there == expected.wrote);
             if is_own {
                 expected.seen_at = moment;
             }
@@ -94,10 +95,12 @@ impl Echo {
         self.moment
     }
 
-    /// A lookup that set out at `since` has found `there`. Whether that may be older than what a check has seen since: then it is not
+    /// A lookup that set out at `since` has found `there`, if anything. Whether that may be older than what a check has seen since: then it is not
     /// to be used.
-    pub(super) fn is_overtaken(&mut self, key: &[u8], there: Wrote, since: u64) -> bool {
-        let Some(expected) = self.find(key).copied().filter(|expected| expected.wrote != there) else { return false };
+    pub(super) fn is_overtaken(&mut self, key: &[u8], there: Option<Sum>, since: u64) -> bool {
+        let Some(expected) = self.find(key).copied().filter(|expected| Some(expected.wrote) != there) else {
+            return false;
+        };
         self.forget(key);
         expected.seen_at > since
     }

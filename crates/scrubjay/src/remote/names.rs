@@ -4,7 +4,7 @@
 //! entry       D   scrubjay:users:3:42                        prefix, cache : schema version : key
 //! lease           scrubjay:users:3!lease:{D}                 who loads it
 //! tombstone       scrubjay:users:3!removed:{D}               when it was removed, for half a minute
-//! gone            scrubjay:users:3!gone:{D}                  set and deleted at once, so that trackers hear of it
+//! gone            scrubjay:users:3!gone:0123456789abcdef{D}  set and deleted at once, so that trackers hear of it, and by whom
 //! free            scrubjay:users:3!free:{D}                  the same, when a lease is given back
 //! stamps      T   scrubjay:users:3!stamps                    tags and clears
 //! channel         scrubjay:users:3!changes                   for servers that do not track
@@ -18,6 +18,9 @@
 //! - Of the prefixes that are tracked none begins with another, since the server refuses that. Leases and tombstones are not tracked:
 //!   nobody waits for news of them.
 //!
+//! Whoever finds nothing to remove says by the name *gone* who it is, so that it knows its own news again, whatever the server
+//! puts together. Others may leave out who they are: then everybody believes them.
+//!
 //! In raw mode D is the prefix and the key as they are, which the application's other programs know. The rest stands
 //! behind a `!`, and hashes by what D hashes by. A key with braces which no other name can share a slot with has no names at
 //! all: it is not shared, rather than shared without protection.
@@ -30,6 +33,8 @@ pub(crate) struct Names {
     /// What all the others begin with.
     rest: Vec<u8>,
     is_raw: bool,
+    /// Who says that a key is gone: 16 hexadecimal digits, or nobody.
+    origin: Vec<u8>,
 }
 
 /// The names of one key.
@@ -47,7 +52,7 @@ pub(crate) struct KeyNames {
 pub(crate) enum Named {
     /// An entry, or the news that it is gone.
     Key(Vec<u8>),
-    /// The news that a lease was given back.
+    /// The news that a lease was given back; or that it is gone with a key that is gone by this process' own doing.
     Free(Vec<u8>),
     Stamps,
     /// None of ours, or none that is news.
@@ -70,7 +75,12 @@ impl Names {
         rest.push(b':');
         rest.extend_from_slice(schema.to_string().as_bytes());
         let data = if is_raw { prefix.to_vec() } else { [&rest[..], b":"].concat() };
-        Names { data, rest, is_raw }
+        Names { data, rest, is_raw, origin: Vec::new() }
+    }
+
+    /// The same, used by who calls itself so: 16 hexadecimal digits.
+    pub(crate) fn of_origin(self, origin: &[u8; 16]) -> Names {
+        Names { origin: origin.to_vec(), ..self }
     }
 
     /// The name of the key's entry.
@@ -106,7 +116,8 @@ impl Names {
         let data = self.data(key);
         let tagged = tagged(&data)?;
         let name = |kind: &[u8]| [&self.rest[..], kind, &tagged[..]].concat();
-        let (lease, tombstone, gone, free) = (name(LEASE), name(TOMBSTONE), name(GONE), name(FREE));
+        let (lease, tombstone, free) = (name(LEASE), name(TOMBSTONE), name(FREE));
+        let gone = name(&[GONE, &self.origin[..]].concat());
         Some(KeyNames { data, lease, tombstone, gone, free })
     }
 
@@ -140,8 +151,10 @@ impl Names {
                 return Named::Stamps;
             }
             let key = |tagged: &[u8]| self.key(untagged(tagged));
-            if let Some(tagged) = kind.strip_prefix(GONE) {
-                return key(tagged).map_or(Named::Other, Named::Key);
+            if let Some(news) = kind.strip_prefix(GONE) {
+                let (origin, tagged) = news.split_at(news.iter().position(|byte| *byte == b'{').unwrap_or(0));
+                let is_own = !origin.is_empty() && origin == self.origin;
+                return key(tagged).map_or(Named::Other, if is_own { Named::Free } else { Named::Key });
             }
             if let Some(tagged) = kind.strip_prefix(FREE) {
                 return key(tagged).map_or(Named::Other, Named::Free);

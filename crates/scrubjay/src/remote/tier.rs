@@ -16,7 +16,7 @@
 //!    began before the tiers above were told, and what it stores does not count.
 //! 5. *A raise of this process is pending before the tiers above are told of it*, and until the mirror has it.
 //! 6. *Own changes are checked, not ignored* ([`Echo`]): the news of a key that this process wrote lets go what is above unless the
-//!    very thing that it wrote is there.
+//!    very value that it wrote is there. That nothing is there proves nothing.
 //! 7. *What was not heard of is not trusted.* After a lost connection: news first, then the stamps, then everything above is let go,
 //!    then what was missed is done, and only then does the tier serve.
 //! 8. *Deleting is always safe*, storing never by itself: wherever two orders of events cannot be told apart, the key goes.
@@ -249,7 +249,7 @@ impl RemoteTier {
         let mut origin = [0; 16];
         origin.copy_from_slice(format!("{:016x}", random.hash_one(u64::MAX)).as_bytes());
         let inner = Arc::new(Inner {
-            names,
+            names: names.of_origin(&origin),
             keeping,
             runtime,
             counters: Counters::default(),

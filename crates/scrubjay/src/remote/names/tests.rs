@@ -12,6 +12,8 @@ fn names_are_what_the_page_says() {
     assert_eq!(of.data, b"scrubjay:users:3:42");
     assert_eq!(of.lease, b"scrubjay:users:3!lease:{scrubjay:users:3:42}");
     assert_eq!(of.gone, b"scrubjay:users:3!gone:{scrubjay:users:3:42}");
+    let known = names.clone().of_origin(b"0123456789abcdef").of(b"42").unwrap();
+    assert_eq!(known.gone, b"scrubjay:users:3!gone:0123456789abcdef{scrubjay:users:3:42}");
     assert_eq!(names.stamps(), b"scrubjay:users:3!stamps");
     let odd = Names::new(b"p{}:", "a:b!c", 1, false).of(b"{x}%").unwrap();
     assert_eq!(odd.data, b"p%7B%7D:a%3Ab%21c:1:%7Bx%7D%25");
@@ -25,14 +27,20 @@ fn names_are_what_the_page_says() {
 fn what_is_named_is_found_again() {
     let keys: [&[u8]; 9] = [b"", b"42", b"a:b", b"{x}", b"{{x}y}", b"}{", b"%7B", b"\xff\0!lease:", b"!gone:{x}"];
     for is_raw in [false, true] {
-        let names = Names::new(b"app:", "users", 3, is_raw);
+        let names = Names::new(b"app:", "users", 3, is_raw).of_origin(b"00000000000000aa");
+        let another = Names::new(b"app:", "users", 3, is_raw).of_origin(b"00000000000000bb");
+        let nobody = Names::new(b"app:", "users", 3, is_raw);
         for key in keys {
             let Some(of) = names.of(key) else {
                 assert!(is_raw, "{key:?}");
                 continue;
             };
             assert_eq!(names.parse(&of.data), Named::Key(key.to_vec()));
-            assert_eq!(names.parse(&of.gone), Named::Key(key.to_vec()));
+            assert_eq!(names.parse(&of.gone), Named::Free(key.to_vec()), "own");
+            assert_eq!(another.parse(&of.gone), Named::Key(key.to_vec()));
+            assert_eq!(nobody.parse(&of.gone), Named::Key(key.to_vec()));
+            assert_eq!(names.parse(&nobody.of(key).unwrap().gone), Named::Key(key.to_vec()), "of who does not say");
+            assert_eq!(nobody.parse(&nobody.of(key).unwrap().gone), Named::Key(key.to_vec()));
             assert_eq!(names.parse(&of.free), Named::Free(key.to_vec()));
             assert_eq!(names.parse(&of.lease), Named::Other);
             assert_eq!(names.parse(&of.tombstone), Named::Other);

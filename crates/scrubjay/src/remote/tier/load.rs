@@ -129,7 +129,7 @@ impl RemoteTier {
             if let Some(renewal) = lease.renewal.take() {
                 renewal.abort();
             }
-            inner.expect(&lease.key, entry.as_ref());
+            inner.expect(&lease.key, entry.as_ref().map(|entry| &entry.bytes[..]));
             open.add(&lease.key);
             sent.push((at, lease, entry));
         }

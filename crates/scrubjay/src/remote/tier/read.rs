@@ -1,7 +1,6 @@
 //! Looking keys up, and reading what was found.
 
 use super::super::counters::Count;
-use super::super::echo::Wrote;
 use super::super::link::Trouble;
 use super::super::transactions::of;
 use super::{Inner, Mark, RemoteTier};
@@ -118,7 +117,7 @@ impl Inner {
             return self.nothing(Count::Skipped);
         }
         if self.remote.is_raw {
-            let there = bytes.as_ref().map_or(Wrote::Removed, |bytes| Wrote::Stored(crc32fast::hash(raw_value(bytes))));
+            let there = bytes.as_ref().map(|bytes| self.sum(raw_value(bytes)));
             if self.echo.lock().is_overtaken(key, there, outset.moment) {
                 return self.nothing(Count::Skipped);
             }

@@ -77,11 +77,7 @@ impl Inner {
         let mut acts = Vec::with_capacity(due.len());
         for (key, change, names) in &due {
             let act = self.act_of(change);
-            let wrote = match act {
-                Act::Replay { value, .. } => self.wrote(value),
-                _ => super::super::echo::Wrote::Removed,
-            };
-            self.echo.lock().expect(key, wrote, self.elapsed_ms());
+            self.expect(key, if let Act::Replay { value, .. } = act { Some(value) } else { None });
             acts.push((&key[..], names, act));
         }
         let answers = self.ask_many(link, acts).await;

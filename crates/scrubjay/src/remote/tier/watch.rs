@@ -1,7 +1,7 @@
 //! What is heard of the server: changes of others, connections that end and come back.
 
 use super::super::counters::Count;
-use super::super::echo::Wrote;
+use super::super::echo::Sum;
 use super::super::link::{Link, Trouble, Watcher};
 use super::super::names::Named;
 use super::super::options::OnDisconnect;
@@ -156,7 +156,7 @@ impl Inner {
     }
 
     async fn check(&self, keys: Vec<Vec<u8>>) {
-        let asked: Vec<Option<Wrote>> = {
+        let asked: Vec<Option<Sum>> = {
             let echo = self.echo.lock();
             keys.iter().map(|key| echo.expected(key)).collect()
         };
@@ -176,16 +176,12 @@ impl Inner {
         };
         let mut answers = answers.into_iter();
         for (key, asked) in keys.iter().zip(asked) {
-            let there = answers.next().and_then(|answer| match answer {
-                Ok(Value::BulkString(bytes)) if bytes.is_empty() && !self.remote.is_raw => Some(Wrote::Removed),
-                Ok(Value::BulkString(bytes)) => Some(self.wrote(&bytes)),
-                Ok(Value::Nil) => Some(Wrote::Removed),
+            let there = match answers.next() {
+                Some(Ok(Value::BulkString(bytes))) if self.remote.is_raw || !bytes.is_empty() => Some(self.sum(&bytes)),
+                // Nothing, or nobody knows.
                 _ => None,
-            });
-            let is_own = match (asked, there) {
-                (Some(asked), Some(there)) => self.echo.lock().is_own(key, asked, there),
-                _ => false,
             };
+            let is_own = asked.is_some_and(|asked| self.echo.lock().is_own(key, asked, there));
             if is_own {
                 self.count(Count::Echo);
             } else {

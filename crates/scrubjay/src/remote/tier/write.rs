@@ -1,7 +1,7 @@
 //! Inserts and removals: at once, or noted for later.
 
 use super::super::counters::Count;
-use super::super::echo::Wrote;
+use super::super::echo::Sum;
 use super::super::link::{Link, Trouble};
 use super::super::missed::Op;
 use super::super::names::KeyNames;
@@ -81,7 +81,7 @@ impl RemoteTier {
                 inner.defer(&key, later(entry.as_ref()), 0);
                 continue;
             }
-            inner.expect(&key, entry.as_ref());
+            inner.expect(&key, entry.as_ref().map(|entry| &entry.bytes[..]));
             open.add(&key);
             sent.push((key, names, entry));
         }
@@ -159,16 +159,19 @@ impl RemoteTier {
 }
 
 impl Inner {
-    /// This process is about to write that.
-    pub(super) fn expect(&self, key: &[u8], entry: Option<&Encoded>) {
-        let wrote = entry.map_or(Wrote::Removed, |entry| self.wrote(&entry.bytes));
-        self.echo.lock().expect(key, wrote, self.elapsed_ms());
+    /// This process is about to write that, or to remove what is there.
+    pub(super) fn expect(&self, key: &[u8], bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.echo.lock().expect(key, self.sum(bytes), self.elapsed_ms()),
+            None => self.echo.lock().forget(key),
+        }
     }
 
-    pub(super) fn wrote(&self, bytes: &[u8]) -> Wrote {
+    /// What tells a value of the server's, or its last bytes, from others of the key.
+    pub(super) fn sum(&self, bytes: &[u8]) -> Sum {
         match bytes.last_chunk() {
-            Some(tail) if !self.remote.is_raw => Wrote::Stored(u32::from_le_bytes(*tail)),
-            _ => Wrote::Stored(crc32fast::hash(bytes)),
+            Some(tail) if !self.remote.is_raw => Sum(u32::from_le_bytes(*tail)),
+            _ => Sum(crc32fast::hash(bytes)),
         }
     }
 

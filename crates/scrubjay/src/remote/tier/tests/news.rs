@@ -191,6 +191,75 @@ async fn values_above_the_limit_are_not_shared_and_the_older_one_goes() {
     assert_eq!((a.get(b"k").await, a.tier.stats().too_large), (None, 1));
 }
 
+/// What the server has nothing of may lie above all the same: `a` has changed the key, `b` removes it.
+async fn assert_only_the_foreign_removal_is_believed(a: &Process, b: &Process, key: &[u8]) {
+    // News come in order: after those of another key there are no more of this one.
+    b.insert(b"after", b"one").await;
+    a.wait_until_told(&changed(b"after"));
+    assert!(!a.was_told(&changed(key)), "its own removal of nothing");
+    a.log.0.lock().clear();
+    assert_eq!(b.tier.remove(key).await, Removal::Gone { was_there: false });
+    a.wait_until_told(&changed(key));
+    a.log.0.lock().clear();
+}
+
+async fn assert_a_foreign_removal_of_nothing_is_believed(redis: &RedisServer, remote: &dyn Fn() -> Remote) {
+    let (a, b) = (Process::with(remote()), Process::with(remote()));
+    // Too large to be shared.
+    a.tier.insert(b"large", None).await;
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"large").await;
+    let lease = a.lease(b"loaded").await;
+    assert_eq!(a.tier.fill(lease, None).await, Filled::Stored);
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"loaded").await;
+    redis.console().ok(&["CONFIG", "SET", "maxmemory", "1"]);
+    a.insert(b"no room", b"one").await;
+    assert_eq!(a.tier.stats().out_of_memory, 1);
+    redis.console().ok(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"no room").await;
+    // Removed, and loaded without a lease since. It is told of its own removal once when that begins.
+    assert_eq!(a.tier.remove(b"alone").await, Removal::Gone { was_there: false });
+    a.log.0.lock().clear();
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"alone").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_removal_is_believed_where_the_own_value_is_not_on_the_server() {
+    let redis = RedisServer::start();
+    assert_a_foreign_removal_of_nothing_is_believed(&redis, &|| Remote::url(redis.url())).await;
+    assert_a_foreign_removal_of_nothing_is_believed(&redis, &|| Remote::url(redis.url()).raw()).await;
+    let published = || Remote::url(redis.url()).coherence(Coherence::PubSub);
+    redis.console().ok(&["FLUSHALL"]);
+    assert_a_foreign_removal_of_nothing_is_believed(&redis, &published).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_removal_is_believed_on_a_server_without_scripts_too() {
+    let server = ScrubjayServer::start();
+    let (a, b) = (Process::start(&server.url()), Process::start(&server.url()));
+    a.tier.insert(b"large", None).await;
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"large").await;
+    let lease = a.lease(b"loaded").await;
+    assert_eq!(a.tier.fill(lease, None).await, Filled::Stored);
+    assert_only_the_foreign_removal_is_believed(&a, &b, b"loaded").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_by_a_program_in_another_language_is_believed_right_after_an_own_one() {
+    let redis = RedisServer::start();
+    let a = Process::start(&redis.url());
+    let gone = Names::new(b"scrubjay:", "users", 3, false).of(b"k").unwrap().gone;
+    a.tier.insert(b"k", None).await;
+    redis.console().ok(&[b"SET", &gone[..], b""]);
+    a.wait_until_told(&changed(b"k"));
+    // One of its own and one of another in the same turn of the server's.
+    a.insert(b"l", b"one").await;
+    wait_for("the echo", || (a.tier.stats().echoes == 1).then_some(()));
+    let script = "redis.call('DEL', KEYS[1]) redis.call('SET', KEYS[2], '') redis.call('DEL', KEYS[2])";
+    let names = a.names(b"l");
+    redis.console().call(&[b"EVAL", script.as_bytes(), b"2", &names.data[..], &names.gone[..]]);
+    a.wait_until_told(&changed(b"l"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_tracking_changes_are_published() {
     let redis = RedisServer::start();
