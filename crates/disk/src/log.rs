@@ -141,6 +141,8 @@ struct Head {
     sync_wanted: Position,
     /// As `synced`, but for what nobody waits for any more: what stands before is durable for certain.
     durable: Position,
+    /// What stands before was left by an earlier process.
+    inherited: Position,
     /// The greatest position that a mark names.
     marked: Position,
     /// Raised when a segment is given up: positions that somebody waits for may never come.
@@ -212,6 +214,7 @@ impl Log {
             synced: Position::default(),
             sync_wanted: Position::default(),
             durable: Position::default(),
+            inherited: next,
             marked: Position::default(),
             given_up: 0,
             is_moving: false,
@@ -315,6 +318,18 @@ impl Log {
     /// What lies before is durable.
     pub(crate) fn durable(&self) -> Position {
         self.head.lock().durable
+    }
+
+    /// Whether something of a segment may be durable. Of what an earlier process has left nobody knows: its last sync may have come
+    /// behind its last mark, and what a power failure has left is durable without any.
+    pub(crate) fn may_be_durable(&self, seq: u64) -> bool {
+        let head = self.head.lock();
+        head.durable.max(head.inherited) > Position { seq, offset: 0 }
+    }
+
+    /// Whether the segment that records are appended to has no footer yet, which tells the time.
+    pub(crate) fn has_segment(&self) -> bool {
+        self.head.lock().has_segment
     }
 
     /// Whether records that were not written are on their way to another segment: they may not be found where they were.

@@ -276,6 +276,26 @@ impl Manifest {
         known.cleared = known.cleared.max(position);
         let known = known.clone();
         self.append(id, &known);
+        self.change(is_synced)
+    }
+
+    /// It was that late: a later opening is not to fall behind. With nothing declared, nothing can expire.
+    ///
+    /// # Errors
+    /// As [`clear`](Self::clear).
+    pub(crate) fn saw(&mut self, now_ms: u64, is_synced: bool) -> Result<(), Error> {
+        let Some((&id, known)) = self.namespaces.last_key_value() else { return Ok(()) };
+        if now_ms <= self.latest_ms {
+            return Ok(());
+        }
+        let known = known.clone();
+        self.latest_ms = now_ms;
+        self.append(id, &known);
+        self.change(is_synced)
+    }
+
+    /// Writes what was appended.
+    fn change(&mut self, is_synced: bool) -> Result<(), Error> {
         // Of two changes that are not durable a power failure may keep the second alone. That looks like damage, and costs
         // far more than this sync.
         self.sync_written()?;

@@ -98,6 +98,14 @@ impl Namespaces {
         self.manifest.lock().clear(state.id, at, now_ms, is_synced)
     }
 
+    /// It was that late: whoever opens the store again is not to fall behind.
+    ///
+    /// # Errors
+    /// `Unavailable`: nothing but the clock says so the next time.
+    pub(crate) fn saw(&self, now_ms: u64, is_synced: bool) -> Result<(), Error> {
+        self.manifest.lock().saw(now_ms, is_synced)
+    }
+
     /// Makes every clear so far durable.
     ///
     /// # Errors

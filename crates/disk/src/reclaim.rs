@@ -239,7 +239,7 @@ fn is_settled(core: &Core, seq: u64, is_owed: bool, pins: &[Position]) -> bool {
     let written = core.log.written();
     let is_pin_owed = pins.iter().any(|pin| *pin >= written);
     if is_owed || is_pin_owed {
-        let is_synced = core.options.sync != Sync::None || core.log.durable().seq >= seq;
+        let is_synced = core.options.sync != Sync::None || core.log.may_be_durable(seq);
         match flush(core, is_synced) {
             Flushed::Done => {}
             Flushed::Failed => return false,

@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::heat;
 use crate::index::Entry;
 use crate::log::{Source, Step, Unwritten, Writer};
+use crate::options::Sync;
 use crate::place::Position;
 use crate::record::{Kind, Record};
 use std::collections::HashMap;
@@ -52,6 +53,9 @@ impl Threads {
         core.log.space.close();
         let room_maker = self.room_maker.join();
         let heat = heat::save(core);
+        // A segment in which nothing is got no footer.
+        let is_noted = !core.log.has_segment();
+        let noted = if is_noted { Ok(()) } else { core.namespaces.saw(core.now_ms(), core.options.sync != Sync::None) };
         core.log.troubles.close();
         core.device.unlock();
         if writer.is_err() || room_maker.is_err() {
@@ -67,6 +71,7 @@ impl Threads {
                 "the device fails: what was written last may not be durable",
             ));
         }
+        noted?;
         heat.map_err(|error| Error::device("the heat of entries cannot be written", error))
     }
 }

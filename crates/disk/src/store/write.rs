@@ -67,7 +67,8 @@ impl Namespace {
     /// As [`put`](Namespace::put).
     pub fn put_with(&self, key: &[u8], value: &[u8], options: PutOptions) -> Result<Put, Error> {
         let put = self.core.put(&self.state, key, value, &options)?;
-        if put == Put::Stored && options.sync.unwrap_or(self.core.options.sync) == Sync::Each {
+        // What was there before is gone for good, too. A device that fails makes nothing durable.
+        if put != Put::Dropped(Why::Failing) && options.sync.unwrap_or(self.core.options.sync) == Sync::Each {
             self.core.flush(true)?;
         }
         Ok(put)

@@ -2,7 +2,7 @@
 
 use super::steps::SEGMENT_LEN;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
-use scrubjay_disk::{Namespace, Options, SimulatedDevice, Store, Sync};
+use scrubjay_disk::{Namespace, Options, Put, PutOptions, SimulatedDevice, Store, Sync, Why};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -132,7 +132,7 @@ fn a_clock_that_was_set_back_revives_nothing() {
     let device = SimulatedDevice::new(1);
     let store = Store::open_on(Arc::new(device.clone()), held(&clock)).unwrap();
     let namespace = store.namespace("a").unwrap();
-    let until = |expires_ms| scrubjay_disk::PutOptions { expires_ms, ..Default::default() };
+    let until = |expires_ms| PutOptions { expires_ms, ..PutOptions::default() };
     namespace.put_with(b"key", b"value", until(1_005_000)).unwrap();
     namespace.put_with(b"later", b"value", until(1_500_000)).unwrap();
     store.sync().unwrap();
@@ -146,6 +146,67 @@ fn a_clock_that_was_set_back_revives_nothing() {
     let namespace = store.namespace("a").unwrap();
     assert!(namespace.get(b"key").unwrap().is_none() && !namespace.contains(b"key"));
     assert!(namespace.get(b"later").unwrap().is_some());
+}
+
+/// The same if nothing was written since the store was opened: no segment has got a footer that tells the time.
+#[test]
+fn a_time_that_was_seen_while_nothing_was_written_is_not_forgotten() {
+    let clock = Arc::new(AtomicU64::new(1_000_000));
+    let device = SimulatedDevice::new(1);
+    let store = || Store::open_on(Arc::new(device.clone()), held(&clock)).unwrap();
+    let until = |expires_ms| PutOptions { expires_ms, ..PutOptions::default() };
+    let namespace = store().namespace("a").unwrap();
+    namespace.put_with(b"key", &[1; 60_000], until(1_005_000)).unwrap();
+    drop(namespace);
+    // The segment has no room for more, and goes as it is.
+    let namespace = store().namespace("a").unwrap();
+    clock.store(1_006_000, Ordering::Relaxed);
+    assert!(namespace.get(b"key").unwrap().is_none());
+    drop(namespace);
+    for _ in 0..2 {
+        clock.store(900_000, Ordering::Relaxed);
+        let namespace = store().namespace("a").unwrap();
+        assert!(namespace.get(b"key").unwrap().is_none() && !namespace.contains(b"key"));
+        assert_eq!(namespace.put_with(b"other", b"value", until(1_006_000)).unwrap(), Put::Dropped(Why::Expired));
+    }
+}
+
+/// What a process left durable is written again by the next one, which promises nothing on its own: the new copy is durable before the
+/// old one goes.
+#[test]
+fn what_an_earlier_process_made_durable_survives_a_compaction_and_a_crash() {
+    for seed in 0..100 {
+        let device = SimulatedDevice::new(seed);
+        let (store, namespace) = open(&device);
+        for number in 0..8_u32 {
+            namespace.put(&number.to_le_bytes(), &[1; 1000]).unwrap();
+        }
+        store.sync().unwrap();
+        let left = device.kill();
+        let (store, _namespace) = open(&left);
+        store.compact(|_, _| ()).unwrap();
+        let (_store, namespace) = open(&left.crash());
+        let there = (0..8_u32).filter(|number| namespace.contains(&number.to_le_bytes()));
+        assert_eq!(there.count(), 8, "seed {seed}");
+    }
+}
+
+/// A put that is dropped takes what was there before with it; in a store that syncs each call, for good.
+#[test]
+fn what_a_dropped_put_took_out_stays_away_after_a_crash() {
+    for seed in 0..20 {
+        let device = SimulatedDevice::new(seed);
+        let clock = Arc::new(AtomicU64::new(1_000_000));
+        let open = |device: &SimulatedDevice| {
+            let store = Store::open_on(Arc::new(device.clone()), held(&clock).sync(Sync::Each)).unwrap();
+            store.namespace("a").unwrap()
+        };
+        let namespace = open(&device);
+        namespace.put(b"key", b"old").unwrap();
+        let is_over = PutOptions { expires_ms: 999_999, ..PutOptions::default() };
+        assert_eq!(namespace.put_with(b"key", b"new", is_over).unwrap(), Put::Dropped(Why::Expired));
+        assert!(open(&device.crash()).get(b"key").unwrap().is_none(), "seed {seed}");
+    }
 }
 
 /// A value expires and is taken out while it waits to be written; then its segment is given up, and it is not worth moving. What it

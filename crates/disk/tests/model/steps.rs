@@ -223,6 +223,12 @@ impl Steps {
         Ok(())
     }
 
+    /// What becomes of a put that the store keeps, or would if it had time left.
+    fn unless_over(&self, options: &PutOptions) -> Put {
+        let is_over = options.expires_ms != 0 && options.expires_ms <= self.reference.now_ms;
+        if is_over { Put::Dropped(Why::Expired) } else { Put::Stored }
+    }
+
     /// After a call that may have been synced.
     fn wrote(&mut self, sync: Option<Sync>) {
         if sync.unwrap_or(self.config.sync) == Sync::Each {
@@ -249,12 +255,12 @@ impl Steps {
         match self.permit(put)? {
             Some(put) => {
                 self.note_put(key, version, &options, put)?;
-                if put == Put::Stored {
+                if put != Put::Dropped(Why::Failing) {
                     self.wrote(options.sync);
                 }
             }
-            // It is there, and nobody knows for how long.
-            None => self.note_put(key, version, &options, Put::Stored)?,
+            // It is there unless its time was over, and nobody knows for how long.
+            None => self.note_put(key, version, &options, self.unless_over(&options))?,
         }
         Ok(())
     }
@@ -285,9 +291,7 @@ impl Steps {
         let results = self.namespaces[namespace].put_many(&given);
         let Some(results) = self.permit(results)? else {
             for (key, version, _, _, options) in puts {
-                let is_over = options.expires_ms != 0 && options.expires_ms <= self.reference.now_ms;
-                let put = if is_over { Put::Dropped(Why::Expired) } else { Put::Stored };
-                self.note_put(key, version, &options, put)?;
+                self.note_put(key, version, &options, self.unless_over(&options))?;
                 self.reference.doubt(key);
             }
             return Ok(());
@@ -298,7 +302,10 @@ impl Steps {
             self.note_put(key, version, &options, put)?;
             is_synced |= options.sync.unwrap_or(self.config.sync) == Sync::Each;
         }
-        self.wrote(is_synced.then_some(Sync::Each));
+        // Where there was nothing to put, nothing is synced.
+        if is_synced {
+            self.flushed(true);
+        }
         Ok(())
     }
 
