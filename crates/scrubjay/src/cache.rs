@@ -27,6 +27,7 @@ use crate::remote::RemoteTier;
 use crate::stats::Counters;
 use crate::stored::Stored;
 use crate::tags::Stamps;
+use avoided::Avoided;
 use coherence::Underway;
 use settings::Settings;
 use std::fmt;
@@ -36,6 +37,7 @@ use tasks::Tasks;
 use times::Jitter;
 use write::{Listener, Partitions, Weigher};
 
+mod avoided;
 mod beneath;
 mod builder;
 mod coherence;
@@ -137,6 +139,7 @@ pub(crate) struct Shared<K, V> {
     rises_held: AtomicUsize,
     /// The own changes that are on their way to tiers which others share, if there is such a tier.
     underway: Option<Underway>,
+    avoided: Avoided,
 }
 
 /// The compressed tier, and how values become its bytes.

@@ -11,6 +11,7 @@ pub(crate) fn show(page: &mut Page, service: &Service) -> Result<(), Failure> {
     }
     let shared = service.b.shared();
     page.holds("keys that others changed, as the server told b", shared.invalidations > 0, true);
+    page.holds("old values that b would have served otherwise", shared.stale_reads_avoided() > 0, true);
     page.holds("milliseconds for which b's memory was not told of changes", shared.trust_age_ms, 0);
     let text = users.stats().to_prometheus(users.name());
     page.note("Some of what b tells Prometheus:");

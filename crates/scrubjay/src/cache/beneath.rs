@@ -169,10 +169,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let is_valid = |kept: &Kept<'_>| self.stamps.is_valid_named(kept.born, kept.tags);
         let read = |kept: &Kept<'_>, payload: Option<&[u8]>| self.decode(&*compressed.codec, kept, payload);
         if is_touched {
-            compressed.tier.get(hash, key_bytes, is_valid, read)
+            compressed.tier.get(hash, key_bytes, |kept| self.is_valid_below(kept), read)
         } else {
             compressed.tier.peek(hash, key_bytes, is_valid, read)
         }
+    }
+
+    /// Whether nothing has overtaken an entry that a lookup has met below memory.
+    pub(super) fn is_valid_below(&self, kept: &Kept<'_>) -> bool {
+        let is_valid = self.stamps.is_valid_named(kept.born, kept.tags);
+        if !is_valid {
+            self.met_outdated_named(kept.born, kept.times.fresh_until_ms, kept.tags);
+        }
+        is_valid
     }
 
     /// The entry that was read.

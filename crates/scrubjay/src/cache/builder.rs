@@ -3,6 +3,7 @@
 mod tiers;
 mod times;
 
+use super::avoided::Avoided;
 use super::coherence::{Hearing, Underway};
 use super::tasks::Tasks;
 use super::times::Jitter;
@@ -390,6 +391,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             stamps: stamps_of(disk.as_ref()),
             disk,
             underway: (remote.is_some() || object.is_some()).then(|| Underway::new(&epochs)),
+            avoided: Avoided::default(),
             remote,
             object,
             leases: Leases::new(Arc::clone(&epochs)),

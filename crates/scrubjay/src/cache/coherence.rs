@@ -32,6 +32,7 @@ use crate::memory::{Epochs, Reason};
 use crate::remote::{self, Above};
 use crate::tags::Mark;
 use parking_lot::Mutex;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
@@ -150,12 +151,23 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             let mut stripe = self.leases.lock(hash);
             let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
             stripe.revoke(&key);
-            let departed = self.memory.remove_if(hash, &key, Reason::Removed, |_| true);
+            let would_serve = Cell::new(false);
+            let departed = self.memory.remove_if(hash, &key, Reason::Removed, |stored| {
+                would_serve.set(self.would_serve(stored));
+                true
+            });
             if let Some(compressed) = &self.compressed {
-                compressed.tier.remove_if(hash, key_bytes, |_| true);
+                compressed.tier.remove_if(hash, key_bytes, |kept| {
+                    let is_valid = self.stamps.is_valid_named(kept.born, kept.tags);
+                    would_serve.set(would_serve.get() || (is_valid && !self.clock.is_past(kept.times.fresh_until_ms)));
+                    true
+                });
             }
             if let Some(disk) = &self.disk {
-                disk.tier.remove(key_bytes);
+                would_serve.set(disk.tier.remove(key_bytes) || would_serve.get());
+            }
+            if would_serve.get() {
+                self.avoided.by_key();
             }
             if let Some(object) = &self.object {
                 object.tier.changed(key_bytes);
@@ -188,6 +200,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Above for Hearing<K, V> {
 
     fn marked(&self, mark: Mark) {
         let Some(shared) = self.cache.upgrade() else { return };
+        if !shared.underway.as_ref().is_some_and(|underway| underway.marks.lock().contains(&mark)) {
+            shared.hear_of(mark);
+        }
         match mark {
             Mark::Floor(place) => shared.stamps.invalidate_place(place),
             Mark::Cleared => shared.stamps.clear(),
@@ -207,6 +222,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Above for Hearing<K, V> {
 
     fn distrusted(&self) {
         if let Some(shared) = self.cache.upgrade() {
+            shared.hear_of(Mark::Cleared);
             shared.stamps.clear();
             if let Some(object) = &shared.object {
                 object.tier.distrust();

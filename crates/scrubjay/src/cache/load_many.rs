@@ -84,7 +84,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     fn find_many_in_memory(&self, keys: &[K]) -> Vec<Found<V>> {
         let mut found: Vec<Found<V>> = keys.iter().map(|_| Found::Miss).collect();
         self.memory.get_many(keys, |index, _, stored| {
-            found[index] = self.judge(stored).unwrap_or(Found::Miss);
+            found[index] = self.judge(stored).unwrap_or_else(|| {
+                self.met_outdated(stored);
+                Found::Miss
+            });
         });
         found.iter().for_each(|found| self.count_hit(found));
         found

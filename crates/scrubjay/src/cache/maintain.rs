@@ -239,7 +239,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
         let memory = Level::of(&shared.memory, unit);
         let compressed = shared.compressed.as_ref().map(|compressed| TierStats::from(&compressed.tier));
         let disk = shared.disk.as_ref().map(|disk| disk.tier.stats());
-        let remote = shared.remote.as_ref().map(OnRemote::stats);
+        let mut remote = shared.remote.as_ref().map(OnRemote::stats);
+        if let Some((_, remote)) = &mut remote {
+            shared.avoided.add_to(remote);
+        }
         let object = shared.object.as_ref().map(|object| object.tier.stats());
         shared.counters.read(memory, Lower { compressed, disk, remote, object })
     }

@@ -14,12 +14,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let mut values: Vec<Option<V>> = vec![None; keys.len()];
         let mut is_found: SmallVec<[bool; 32]> = SmallVec::from_elem(false, keys.len());
         let mut negative = 0;
-        self.memory.get_many(keys, |index, _, stored| {
-            if let Some(Found::Fresh(value) | Found::RefreshDue(value)) = self.judge(stored) {
+        self.memory.get_many(keys, |index, _, stored| match self.judge(stored) {
+            Some(Found::Fresh(value) | Found::RefreshDue(value)) => {
                 negative += u64::from(value.is_none());
                 is_found[index] = true;
                 values[index] = value;
             }
+            Some(Found::Stale(_) | Found::Miss) => {}
+            None => self.met_outdated(stored),
         });
         let hits = is_found.iter().filter(|is_found| **is_found).count();
         let count = |event, n: usize| self.counters.add(event, u64::try_from(n).unwrap_or(0));

@@ -56,7 +56,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         bytes: Option<&[u8]>,
         start: Start,
     ) -> Found<V> {
-        let Some(raised) = bytes.and_then(|bytes| self.raise(disk, &descent.key_bytes, bytes)) else {
+        let read = |bytes| {
+            let decode = |kept: &Kept<'_>, payload: Option<&[u8]>| self.decode(&*disk.codec, kept, payload);
+            disk.tier.read(&descent.key_bytes, bytes, |kept| self.is_valid_below(kept), decode)
+        };
+        let Some(raised) = bytes.and_then(read) else {
             self.counters.lookup(Place::Disk, Came::Miss);
             return Found::Miss;
         };

@@ -208,7 +208,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
-        let is_invalid = |stored: &Stored<V>| !self.stamps.is_valid(stored.born, stored.tags.as_deref());
+        let is_invalid = |stored: &Stored<V>| {
+            let is_invalid = !self.stamps.is_valid(stored.born, stored.tags.as_deref());
+            if is_invalid {
+                self.met_outdated(stored);
+            }
+            is_invalid
+        };
         if let Some(departed) = self.memory.remove_if(hash, key, Reason::Removed, is_invalid) {
             self.let_go(departed.into());
         }

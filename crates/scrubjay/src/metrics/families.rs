@@ -220,6 +220,13 @@ pub(super) const FAMILIES: &[Family] = &[
         }),
     ),
     counter(
+        "scrubjay_remote_stale_reads_avoided_total",
+        "Old values not served since the remote tier said so: on news of their key, by a mark of others, in the tier itself.",
+        Source::RemoteBy("by", |remote| {
+            vec![("key", remote.stale_by_key), ("mark", remote.stale_by_mark), ("shared", remote.invalidated)]
+        }),
+    ),
+    counter(
         "scrubjay_remote_distrusted_total",
         "Times that everything above the remote tier was let go.",
         Source::Remote(|remote| remote.distrusted),

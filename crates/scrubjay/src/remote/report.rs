@@ -64,6 +64,12 @@ pub struct RemoteStats {
     pub echoes: u64,
     /// Tags and clears of others.
     pub marks: u64,
+    /// Entries that this process had fresh, and let go since others had changed their keys: what it would have served otherwise. At
+    /// most one for each of `invalidations`.
+    pub stale_by_key: u64,
+    /// Lookups that met an entry in this process which would be fresh, but for a tag or `clear` of others, or since news may have been
+    /// missed.
+    pub stale_by_mark: u64,
     /// Times that everything above was let go, since news may have been missed, or the server was flushed.
     pub distrusted: u64,
     /// Times that the stamps were found gone, and begun anew: every older entry is a miss.
@@ -92,6 +98,14 @@ pub struct RemoteStats {
     pub connects: u64,
     /// How often the server was left alone for a while, since it kept failing.
     pub breaker_opened: u64,
+}
+
+impl RemoteStats {
+    /// Old values that nobody has read, since the remote tier said that they are outdated: by news of their key, by a mark of
+    /// others, or where they lie, in the remote tier itself (`invalidated`).
+    pub fn stale_reads_avoided(&self) -> u64 {
+        self.stale_by_key + self.stale_by_mark + self.invalidated
+    }
 }
 
 impl Inner {
@@ -131,6 +145,9 @@ impl Inner {
             missed_pending,
             missed_bytes,
             missed_overflows: of(Count::Overflow),
+            // The cache's to know.
+            stale_by_key: 0,
+            stale_by_mark: 0,
             timed_out: link_stats.timed_out,
             retried: link_stats.retried,
             shed: link_stats.shed,

@@ -144,3 +144,64 @@ async fn a_server_that_is_flushed_empties_every_process() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_value_that_was_not_served_is_counted_once_by_how_it_was_known() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    let avoided = |cache: &Numbers| (shared(cache).stale_by_key, shared(cache).stale_by_mark);
+    let tagged = || scrubjay::EntryOptions::new().tag("tree");
+    a.insert("jay".into(), 1).await.unwrap();
+    a.insert_with("oak".into(), 1, tagged()).await.unwrap();
+    until("both are in memory", async || {
+        let before = b.stats().memory.hits;
+        let found = (b.get("jay").await, b.get("oak").await);
+        found == (Some(1), Some(1)) && b.stats().memory.hits == before + 2
+    })
+    .await;
+    let before = avoided(&b);
+    a.insert("jay".into(), 2).await.unwrap();
+    a.insert("magpie".into(), 2).await.unwrap();
+    until("the news of a key that was in memory", async || avoided(&b) == (before.0 + 1, before.1)).await;
+    a.remove_by_tag("tree").await.unwrap();
+    until("the tag is heard of", async || b.get("oak").await.is_none()).await;
+    assert_eq!(avoided(&b), (before.0 + 1, before.1 + 1), "a lookup met it");
+    let in_the_tier = shared(&b).invalidated;
+    assert_eq!((b.get("oak").await, shared(&b).invalidated), (None, in_the_tier + 1), "it lies in the tier still");
+    assert_eq!(shared(&b).stale_reads_avoided(), before.0 + before.1 + 2 + in_the_tier + 1);
+    b.remove_by_tag("tree").await.unwrap();
+    b.insert("jay".into(), 3).await.unwrap();
+    b.remove("jay").await.unwrap();
+    assert_eq!(b.get("jay").await, None);
+    assert_eq!(avoided(&b), (before.0 + 1, before.1 + 1), "own changes are none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_value_below_memory_that_was_not_served_is_counted_too() {
+    const COUNT: u64 = 2_000;
+    let server = RedisServer::start();
+    let folder = tempfile::tempdir().unwrap();
+    let a = process(&server).await;
+    let disk = Disk::at(folder.path()).bytes(4 << 20);
+    let small = builder(remote(&server)).memory(Memory::entries(16)).compressed(Compressed::bytes(64 << 10)).disk(disk);
+    let b = serving(small.build().await.unwrap()).await;
+    let key = |number: u64| format!("key:{number}");
+    let keys: Vec<String> = (0..COUNT).map(key).collect();
+    let tagged = scrubjay::EntryOptions::new().tag("all");
+    for number in 0..COUNT {
+        b.insert_with(key(number), number, tagged.clone()).await.unwrap();
+    }
+    let held = |cache: &Numbers| {
+        let stats = cache.stats();
+        (stats.memory.entries, stats.compressed.unwrap().entries, stats.disk.unwrap().entries)
+    };
+    until("some of it is in each tier", async || held(&b).2 > 50).await;
+    let (in_memory, compressed, _) = held(&b);
+    assert!(in_memory > 0 && compressed > 0);
+    a.remove_by_tag("all").await.unwrap();
+    until("b has heard of it", async || b.get(&keys[0]).await.is_none()).await;
+    assert!(b.get_many(&keys).await.iter().all(Option::is_none));
+    let met = shared(&b).stale_by_mark;
+    assert!((COUNT..COUNT + 20).contains(&met), "{met}: each was met, wherever it lay; few lay in two tiers");
+    b.close().await;
+}
