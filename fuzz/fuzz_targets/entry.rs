@@ -1,4 +1,4 @@
-//! Any bytes as an entry, as they are and with a checksum that fits: nothing panics, nothing unpacks beyond its limits, and
+//! Any bytes as an entry, as they are and with the head of either version and a checksum that fits: nothing panics, nothing unpacks beyond its limits, and
 //! whatever is taken for an entry is written the same again.
 #![no_main]
 #![allow(dead_code, unused_imports, reason = "the library's own module, of which this uses a part")]
@@ -13,9 +13,11 @@ use library::entry::{self, CHECKSUM_LEN, Compression, Draft, Entry, HEADER_LEN, 
 
 fuzz_target!(|input: &[u8]| {
     check(input);
-    let mut signed = [b"SJ\x01", input].concat();
-    signed.extend_from_slice(&crc32fast::hash(&signed).to_le_bytes());
-    check(&signed);
+    for version in [1, 2] {
+        let mut signed = [b"SJ", &[version][..], input].concat();
+        signed.extend_from_slice(&crc32fast::hash(&signed).to_le_bytes());
+        check(&signed);
+    }
 });
 
 fn check(bytes: &[u8]) {
@@ -51,6 +53,6 @@ fn check(bytes: &[u8]) {
         assert_eq!(again, bytes);
     }
     let again = Entry::parse(&again).unwrap();
-    assert_eq!((again.identity, again.key, again.times), (identity, key, times));
+    assert_eq!((again.identity, again.key, again.times, again.shared), (identity, key, times, shared));
     assert_eq!((again.cost, again.local, again.tags, again.is_absent()), (cost, local, entry.tags, entry.is_absent()));
 }
