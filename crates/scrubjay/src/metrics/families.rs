@@ -2,6 +2,7 @@
 //!
 //! Invariant: a name is in here once, and never changes its meaning: people have dashboards on it.
 
+use crate::object::ObjectStats;
 use crate::remote::RemoteStats;
 use crate::stats::{DiskStats, Stats, TierStats, Unit, real};
 
@@ -48,6 +49,10 @@ enum Source {
     Remote(fn(&RemoteStats) -> u64),
     /// The same by a label.
     RemoteBy(&'static str, fn(&RemoteStats) -> Vec<(&'static str, u64)>),
+    /// One per cache with an object tier.
+    Object(fn(&ObjectStats) -> u64),
+    /// The same by a label.
+    ObjectBy(&'static str, fn(&ObjectStats) -> Vec<(&'static str, u64)>),
     /// One per cache and value of the label.
     By(&'static str, fn(&Stats) -> Vec<(&'static str, u64)>),
     /// None: the load times are written and recorded apart.
@@ -287,6 +292,84 @@ pub(super) const FAMILIES: &[Family] = &[
         "Times that the remote tier was left alone since it kept failing.",
         Source::Remote(|remote| remote.breaker_opened),
     ),
+    gauge(
+        "scrubjay_object_open",
+        "1 if it is known what is in the object store, so that reads are answered.",
+        Source::Object(|object| object.is_open.into()),
+    ),
+    counter(
+        "scrubjay_object_requests_total",
+        "Requests to the object store, which are what it charges for, by kind.",
+        Source::ObjectBy("kind", |object| {
+            vec![("read", object.reads), ("write", object.writes), ("list", object.lists), ("delete", object.deletes)]
+        }),
+    ),
+    counter(
+        "scrubjay_object_failures_total",
+        "Of them, those that failed or took too long.",
+        Source::Object(|object| object.failures),
+    ),
+    bytes(counter(
+        "scrubjay_object_bytes_total",
+        "Bytes read from the object store and written to it.",
+        Source::ObjectBy("kind", |object| vec![("read", object.read_bytes), ("written", object.written_bytes)]),
+    )),
+    gauge("scrubjay_object_packs", "Packs in the object store.", Source::Object(|object| object.packs)),
+    counter(
+        "scrubjay_object_written_total",
+        "Objects that this process wrote entries to: packs of many, and those of one large entry.",
+        Source::ObjectBy("kind", |object| vec![("pack", object.packs_written), ("large", object.large_written)]),
+    ),
+    gauge(
+        "scrubjay_object_foreign",
+        "Objects whose form is wrong, or that are another's.",
+        Source::Object(|object| object.foreign_objects),
+    ),
+    counter(
+        "scrubjay_object_vanished_total",
+        "Reads of an object that another process had rewritten meanwhile.",
+        Source::Object(|object| object.vanished),
+    ),
+    counter(
+        "scrubjay_object_left_out_total",
+        "Entries in the object store that the index has no room for.",
+        Source::Object(|object| object.left_out),
+    ),
+    bytes(gauge(
+        "scrubjay_object_index_bytes",
+        "Bytes of memory of the index of the object store.",
+        Source::Object(|object| object.index_bytes),
+    )),
+    bytes(gauge(
+        "scrubjay_object_queued_bytes",
+        "Bytes that wait to be written to the object store.",
+        Source::Object(|object| object.queued_bytes),
+    )),
+    gauge(
+        "scrubjay_object_removals_waiting",
+        "Removals that the object store does not have yet.",
+        Source::Object(|object| object.removals_waiting),
+    ),
+    counter(
+        "scrubjay_object_removals_deferred_total",
+        "Calls that returned before the object store had their removal.",
+        Source::Object(|object| object.removals_deferred),
+    ),
+    counter(
+        "scrubjay_object_forgotten_total",
+        "Times that the whole cache was given up in the object store, since too much waited.",
+        Source::Object(|object| object.forgotten),
+    ),
+    counter(
+        "scrubjay_object_refreshes_total",
+        "Times that the packs of other processes were looked for, and found to the last.",
+        Source::Object(|object| object.refreshes),
+    ),
+    counter(
+        "scrubjay_object_upkeep_total",
+        "Live entries written once more, and objects deleted since nothing in them counted.",
+        Source::ObjectBy("kind", |object| vec![("rewritten", object.rewritten), ("deleted", object.deleted)]),
+    ),
     Family {
         unit: ::metrics::Unit::Seconds,
         ..gauge(
@@ -336,6 +419,11 @@ impl Family {
             Source::Remote(of) => stats.remote_store.iter().for_each(|remote| f(&[], Value::Count(of(remote)))),
             Source::RemoteBy(label, of) => {
                 let each = stats.remote_store.iter().flat_map(of);
+                each.for_each(|(is, n)| f(&[(label, is)], Value::Count(n)));
+            }
+            Source::Object(of) => stats.object_store.iter().for_each(|object| f(&[], Value::Count(of(object)))),
+            Source::ObjectBy(label, of) => {
+                let each = stats.object_store.iter().flat_map(of);
                 each.for_each(|(is, n)| f(&[(label, is)], Value::Count(n)));
             }
             Source::By(label, of) => of(stats).into_iter().for_each(|(is, n)| f(&[(label, is)], Value::Count(n))),

@@ -1,6 +1,8 @@
 //! Both ways out say the same, under the same names, in a format that others parse.
 
 use super::*;
+use crate::object::ObjectStats;
+use crate::remote::RemoteStats;
 use crate::stats::{Counters, Departures, Frequent, Level, Lower, Rare, TierStats, Unit};
 use ::metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString,
@@ -241,6 +243,55 @@ fn a_budget_in_entries_is_not_published_as_bytes() {
     let page = parse(&Counters::new().read(level, Lower::default()).to_prometheus("users"));
     assert!((sample(&page, "scrubjay_capacity", &[("cache", "users"), ("tier", "memory")]) - 10.0).abs() < 1e-9);
     assert!(!page.kinds.contains_key("scrubjay_capacity_bytes"));
+}
+
+#[test]
+fn every_number_of_the_object_store_is_published() {
+    let object = ObjectStats {
+        is_open: true,
+        reads: 101,
+        writes: 102,
+        lists: 103,
+        deletes: 104,
+        read_bytes: 105,
+        written_bytes: 106,
+        failures: 107,
+        packs: 108,
+        packs_written: 109,
+        large_written: 110,
+        foreign_objects: 111,
+        vanished: 112,
+        left_out: 113,
+        index_bytes: 114,
+        queued_bytes: 115,
+        removals_waiting: 116,
+        removals_deferred: 117,
+        forgotten: 118,
+        refreshes: 119,
+        rewritten: 120,
+        deleted: 121,
+    };
+    let lower = Lower { object: Some((TierStats::default(), object)), ..Lower::default() };
+    let page = parse(&Counters::new().read(Level::default(), lower).to_prometheus("users"));
+    let of_objects = page.samples.iter().filter(|((name, _), _)| name.starts_with("scrubjay_object_"));
+    let mut values: Vec<f64> = of_objects.map(|(_, value)| *value).collect();
+    values.sort_by(f64::total_cmp);
+    let expected: Vec<f64> = std::iter::once(1.0).chain((101..=121).map(f64::from)).collect();
+    assert_eq!(values, expected);
+    assert!((sample(&page, "scrubjay_misses_total", &[("cache", "users"), ("tier", "object")])).abs() < 1e-9);
+}
+
+#[test]
+fn old_values_that_were_not_served_are_published_by_how_that_was_known() {
+    let store = RemoteStats { stale_by_key: 1, stale_by_mark: 2, invalidated: 4, ..RemoteStats::default() };
+    assert_eq!(store.stale_reads_avoided(), 7);
+    let lower = Lower { remote: Some((TierStats::default(), store)), ..Lower::default() };
+    let page = parse(&Counters::new().read(Level::default(), lower).to_prometheus("users"));
+    for (by, expected) in [("key", 1.0), ("mark", 2.0), ("shared", 4.0)] {
+        let labels = [("cache", "users"), ("by", by)];
+        let seen = sample(&page, "scrubjay_remote_stale_reads_avoided_total", &labels);
+        assert!((seen - expected).abs() < 1e-9, "{by}: {seen}");
+    }
 }
 
 #[test]
