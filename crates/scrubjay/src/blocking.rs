@@ -15,8 +15,9 @@ use crate::options::{EntryOptions, Loaded};
 use crate::stats::Stats;
 use std::borrow::Borrow;
 use std::fmt;
+use std::future::Future;
 use std::hash::Hash;
-use wait::{now_or_park, now_or_wait};
+use wait::{now_or_hear, now_or_park, now_or_wait};
 
 /// A [`Cache`] whose calls block: for programs without a runtime, and for threads that do not poll.
 ///
@@ -27,6 +28,10 @@ use wait::{now_or_park, now_or_wait};
 /// so on any thread but one: a thread that drives a single-threaded runtime would wait for itself, and gets `Invalid` instead of
 /// sleeping for ever. (The others of a runtime with several threads take over its work meanwhile; inside a
 /// [`LocalSet`](tokio::task::LocalSet) that is impossible, and tokio panics.)
+///
+/// A cache that was built on a single-threaded runtime needs that to run while one waits: a load, and a call that has to ask a
+/// remote or an object tier, waits for what is done there. If it does not run for a second (ten for a load), loads and writes
+/// are `Invalid`, and reads miss, which is logged as an error. What such a write has begun is done when the runtime runs again.
 ///
 /// ```
 /// use scrubjay::{BlockingCache, Cache, Memory};
@@ -86,6 +91,16 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
 ///
 /// As in [`Cache`], whose documentation holds for each of these.
 impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
+    /// The result of a call that may have to ask a server.
+    #[inline]
+    fn hear<F: Future>(&self, call: F) -> Result<F::Output, Error> {
+        let result = now_or_hear(call, || self.cache.runtime_of_servers());
+        if let Err(error) = &result {
+            tracing::error!(%error, "a blocking call has passed the remote and the object tier by");
+        }
+        result
+    }
+
     /// The asynchronous face of this cache.
     pub fn cache(&self) -> &Cache<K, V> {
         &self.cache
@@ -98,7 +113,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        now_or_park(self.cache.get(key))
+        self.hear(self.cache.get(key)).unwrap_or_default()
     }
 
     /// The same, but leaves everything as it is: [`Cache::peek`].
@@ -107,7 +122,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        now_or_park(self.cache.peek(key))
+        self.hear(self.cache.peek(key)).unwrap_or_default()
     }
 
     /// Whether a tier has a fresh value: [`Cache::contains`].
@@ -116,12 +131,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        now_or_park(self.cache.contains(key))
+        self.hear(self.cache.contains(key)).unwrap_or_default()
     }
 
     /// The values of many keys, in their order: [`Cache::get_many`].
     pub fn get_many(&self, keys: &[K]) -> Vec<Option<V>> {
-        now_or_park(self.cache.get_many(keys))
+        self.hear(self.cache.get_many(keys)).unwrap_or_else(|_| keys.iter().map(|_| None).collect())
     }
 
     /// Stores the value: [`Cache::insert`].
@@ -129,7 +144,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::insert`].
     pub fn insert(&self, key: K, value: V) -> Result<(), Error> {
-        now_or_park(self.cache.insert(key, value))
+        self.hear(self.cache.insert(key, value))?
     }
 
     /// Stores the value as the options say: [`Cache::insert_with`].
@@ -137,7 +152,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::insert_with`].
     pub fn insert_with(&self, key: K, value: V, options: EntryOptions) -> Result<(), Error> {
-        now_or_park(self.cache.insert_with(key, value, options))
+        self.hear(self.cache.insert_with(key, value, options))?
     }
 
     /// Stores many: [`Cache::insert_many`].
@@ -145,7 +160,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::insert_many`].
     pub fn insert_many(&self, entries: impl IntoIterator<Item = (K, V)>) -> Result<(), Error> {
-        now_or_park(self.cache.insert_many(entries))
+        self.hear(self.cache.insert_many(entries))?
     }
 
     /// Takes the key out of every tier: [`Cache::remove`].
@@ -157,7 +172,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        now_or_park(self.cache.remove(key))
+        self.hear(self.cache.remove(key))?
     }
 
     /// Takes out many: [`Cache::remove_many`].
@@ -165,7 +180,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::remove_many`].
     pub fn remove_many(&self, keys: &[K]) -> Result<usize, Error> {
-        now_or_park(self.cache.remove_many(keys))
+        self.hear(self.cache.remove_many(keys))?
     }
 
     /// Takes out everything that has the tag: [`Cache::remove_by_tag`].
@@ -173,7 +188,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::remove_by_tag`].
     pub fn remove_by_tag(&self, tag: &str) -> Result<(), Error> {
-        now_or_park(self.cache.remove_by_tag(tag))
+        self.hear(self.cache.remove_by_tag(tag))?
     }
 
     /// Takes out every key that begins with the prefix: [`Cache::remove_by_prefix`].
@@ -184,12 +199,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     where
         K: AsRef<str>,
     {
-        now_or_park(self.cache.remove_by_prefix(prefix))
+        self.hear(self.cache.remove_by_prefix(prefix))?
     }
 
     /// Every key that some tier holds a fresh value of: [`Cache::keys`].
     pub fn keys(&self) -> Keys<K> {
-        now_or_park(self.cache.keys())
+        self.hear(self.cache.keys()).unwrap_or_else(|_| Keys::none())
     }
 }
 
@@ -200,7 +215,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::clear`].
     pub fn clear(&self) -> Result<(), Error> {
-        now_or_park(self.cache.clear())
+        self.hear(self.cache.clear())?
     }
 
     /// Changes the memory tier's budget: [`Cache::resize`].
@@ -216,7 +231,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// Those of [`Cache::flush`].
     pub fn flush(&self) -> Result<(), Error> {
-        now_or_park(self.cache.flush())
+        self.hear(self.cache.flush())?
     }
 
     /// How far the filling of memory from the disk tier is: [`Cache::warm_up`].
@@ -240,7 +255,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
     /// # Errors
     /// `Invalid` on a thread that drives a single-threaded runtime; the cache does not load any more, but is not emptied.
     pub fn close(&self) -> Result<(), Error> {
-        now_or_wait(self.cache.close())
+        now_or_wait(self.cache.close(), self.cache.runtime())
     }
 }
 
@@ -263,7 +278,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         T: Into<Loaded<V>> + Send + 'static,
         E: Into<BoxError> + Send + 'static,
     {
-        now_or_wait(self.cache.get_or_load(key, |key| on_the_pool(loader, key)))?
+        now_or_wait(self.cache.get_or_load(key, |key| on_the_pool(loader, key)), self.cache.runtime())?
     }
 
     /// The same where a key may well have no value: [`Cache::get_or_load_optional`].
@@ -279,7 +294,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         T: Into<Loaded<V>> + Send + 'static,
         E: Into<BoxError> + Send + 'static,
     {
-        now_or_wait(self.cache.get_or_load_optional(key, |key| on_the_pool(loader, key)))?
+        now_or_wait(self.cache.get_or_load_optional(key, |key| on_the_pool(loader, key)), self.cache.runtime())?
     }
 
     /// The values of many keys, with one call of `loader` for all that have to be loaded: [`Cache::get_or_load_many`].
@@ -292,7 +307,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> BlockingCache<K, V> {
         T: Into<Loaded<V>> + Send + 'static,
         E: Into<BoxError> + Send + 'static,
     {
-        let results = now_or_wait(self.cache.get_or_load_many(keys, |keys| on_the_pool(loader, keys)));
+        let loads = self.cache.get_or_load_many(keys, |keys| on_the_pool(loader, keys));
+        let results = now_or_wait(loads, self.cache.runtime());
         results.unwrap_or_else(|error| keys.iter().map(|_| Err(error.clone())).collect())
     }
 }

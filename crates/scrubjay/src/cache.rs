@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use tasks::Tasks;
 use times::Jitter;
+use tokio::runtime::Handle;
 use write::{Listener, Partitions, Weigher};
 
 mod avoided;
@@ -164,6 +165,19 @@ pub(crate) struct OnRemote<V> {
 pub(crate) struct OnObject<V> {
     pub(crate) tier: Arc<ObjectTier>,
     pub(crate) codec: Box<dyn Codec<V>>,
+}
+
+impl<K, V> Cache<K, V> {
+    /// Where loads and upkeep run.
+    pub(crate) fn runtime(&self) -> &Handle {
+        self.shared.tasks.runtime()
+    }
+
+    /// What hears the servers of the remote and the object tier, if there is such a tier.
+    pub(crate) fn runtime_of_servers(&self) -> Option<&Handle> {
+        let has_servers = self.shared.remote.is_some() || self.shared.object.is_some();
+        has_servers.then(|| self.runtime())
+    }
 }
 
 impl<K, V> Clone for Cache<K, V> {

@@ -48,6 +48,12 @@ pub struct Keys<K> {
     keys: std::vec::IntoIter<K>,
 }
 
+impl<K> Keys<K> {
+    pub(crate) fn none() -> Keys<K> {
+        Keys { keys: Vec::new().into_iter() }
+    }
+}
+
 impl<K> Iterator for Keys<K> {
     type Item = K;
 

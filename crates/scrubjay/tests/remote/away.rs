@@ -152,6 +152,33 @@ fn a_cache_whose_runtime_has_shut_down_misses_and_says_so_and_does_not_panic() {
     other.block_on(cache.close());
 }
 
+#[test]
+fn a_blocking_call_never_waits_for_a_runtime_that_it_keeps_from_running() {
+    let server = RedisServer::start();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cache = runtime.block_on(process(&server));
+    let blocking = cache.blocking();
+    let refused = |blocking: &scrubjay::BlockingCache<String, u64>| {
+        assert_eq!(blocking.get("jay"), None);
+        let error = blocking.insert("jay".into(), 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        blocking.get_or_load("elm", |_| Ok::<_, std::io::Error>(1)).unwrap_err()
+    };
+    // By a task of that runtime.
+    assert_eq!(runtime.block_on(async { refused(&blocking) }).kind(), ErrorKind::Invalid);
+    // Those of its pool may wait.
+    runtime.block_on(async {
+        let calls = move || {
+            blocking.insert("oak".into(), 2).unwrap();
+            assert!(blocking.remove("oak").unwrap());
+            assert_eq!(blocking.get("oak"), None);
+            assert_eq!(blocking.get_or_load("oak", |_| Ok::<_, std::io::Error>(3)).unwrap(), 3);
+        };
+        tokio::task::spawn_blocking(calls).await.unwrap();
+        cache.close().await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_blocking_face_shares_as_well() {
     let server = RedisServer::start();
