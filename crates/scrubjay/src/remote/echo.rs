@@ -30,8 +30,21 @@ pub(super) struct Sum(pub(super) u32);
 #[derive(Clone, Copy, Debug)]
 struct Expected {
     wrote: Sum,
+    /// What was written before that, and is there as long as this is on its way.
+    before: Option<Sum>,
     /// The moment at which it was last seen to be there.
     seen_at: u64,
+}
+
+/// Who has made what a check has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Own,
+    Anothers,
+    /// What was found may be what was there before the last own write, or between that and the one of which there were news: look
+    /// again. (To wait for the news of the last write will not do: a load whose lease is gone writes nothing, and then
+    /// there are none.)
+    Unknown,
 }
 
 /// Keys that this process wrote, and what.
@@ -51,8 +64,9 @@ impl Echo {
             self.old = std::mem::take(&mut self.young);
             self.turned_ms = now_ms;
         }
+        let before = self.find(key).map(|before| before.wrote);
         self.old.remove(key);
-        self.young.insert(key.to_vec(), Expected { wrote, seen_at: 0 });
+        self.young.insert(key.to_vec(), Expected { wrote, before, seen_at: 0 });
     }
 
     /// What this process wrote last.
@@ -66,27 +80,26 @@ impl Echo {
         self.old.remove(key);
     }
 
-    /// A check has found `there`, if anything (`asked` being expected when it began). Whether that is this process' own doing; if not, the
+    /// A check has found `there`, if anything (`asked` being expected when it began): whose doing that is. If it is another's, the
     /// key is forgotten.
-    pub(super) fn is_own(&mut self, key: &[u8], asked: Sum, there: Option<Sum>) -> bool {
+    pub(super) fn judge(&mut self, key: &[u8], asked: Sum, there: Option<Sum>) -> Whose {
         self.moment += 1;
         let moment = self.moment;
         let found = match self.young.get_mut(key) {
             Some(young) => Some(young),
             None => self.old.get_mut(key),
         };
+        let Some(expected) = found else { return Whose::Anothers };
         // If something newer was written meanwhile, its own news are still to come.
-        let is_own = found.is_some_and(|expected| {
-            let is_own = there.is_some_and(|there| there == asked || there == expected.wrote);
-            if is_own {
-                expected.seen_at = moment;
-            }
-            is_own
-        });
-        if !is_own {
-            self.forget(key);
+        if there.is_some_and(|there| there == asked || there == expected.wrote) {
+            expected.seen_at = moment;
+            return Whose::Own;
         }
-        is_own
+        if expected.wrote != asked || (there.is_some() && there == expected.before) {
+            return Whose::Unknown;
+        }
+        self.forget(key);
+        Whose::Anothers
     }
 
     /// The moment at which a lookup sets out.

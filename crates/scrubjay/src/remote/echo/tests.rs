@@ -8,11 +8,11 @@ fn what_was_written_is_own_and_anything_else_is_not() {
     let mut echo = Echo::default();
     echo.expect(b"k", A, 0);
     assert_eq!(echo.expected(b"k"), Some(A));
-    assert!(echo.is_own(b"k", A, Some(A)));
-    assert!(echo.is_own(b"k", A, Some(A)));
-    assert!(!echo.is_own(b"k", A, None));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Own);
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Own);
+    assert_eq!(echo.judge(b"k", A, None), Whose::Anothers);
     assert_eq!(echo.expected(b"k"), None);
-    assert!(!echo.is_own(b"k", A, Some(A)));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Anothers);
 }
 
 #[test]
@@ -20,9 +20,24 @@ fn a_check_that_a_newer_own_write_has_overtaken_is_own() {
     let mut echo = Echo::default();
     echo.expect(b"k", A, 0);
     echo.expect(b"k", B, 1);
-    assert!(echo.is_own(b"k", A, Some(A)));
-    assert!(echo.is_own(b"k", A, Some(B)));
-    assert!(!echo.is_own(b"k", A, None));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Own);
+    assert_eq!(echo.judge(b"k", A, Some(B)), Whose::Own);
+}
+
+#[test]
+fn what_a_check_finds_between_own_writes_is_looked_at_again() {
+    let mut echo = Echo::default();
+    echo.expect(b"k", A, 0);
+    echo.expect(b"k", Sum(3), 1);
+    // B was written between the two, by this process or by another.
+    assert_eq!(echo.judge(b"k", A, Some(B)), Whose::Unknown);
+    assert_eq!(echo.judge(b"k", A, None), Whose::Unknown);
+    assert_eq!(echo.expected(b"k"), Some(Sum(3)));
+    assert_eq!(echo.judge(b"k", Sum(3), Some(Sum(3))), Whose::Own);
+    assert_eq!(echo.judge(b"k", Sum(3), Some(A)), Whose::Unknown, "the last write is not there yet");
+    assert_eq!(echo.judge(b"k", Sum(3), Some(B)), Whose::Anothers, "nothing was written since it was asked");
+    echo.expect(b"k", A, 0);
+    assert_eq!(echo.judge(b"k", A, None), Whose::Anothers, "it was forgotten");
 }
 
 #[test]
@@ -32,7 +47,7 @@ fn who_reads_something_else_believes_the_news() {
     let since = echo.moment();
     // Read before the write was done, or after that of another: not used for long, but no check has said otherwise yet.
     assert!(!echo.is_overtaken(b"k", Some(B), since));
-    assert!(!echo.is_own(b"k", A, Some(A)));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Anothers);
 }
 
 #[test]
@@ -40,11 +55,11 @@ fn a_lookup_that_a_check_has_overtaken_is_not_used() {
     let mut echo = Echo::default();
     echo.expect(b"k", A, 0);
     let since = echo.moment();
-    assert!(echo.is_own(b"k", A, Some(A)));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Own);
     assert!(echo.is_overtaken(b"k", Some(B), since));
     let mut echo = Echo::default();
     echo.expect(b"k", A, 0);
-    assert!(echo.is_own(b"k", A, Some(A)));
+    assert_eq!(echo.judge(b"k", A, Some(A)), Whose::Own);
     let since = echo.moment();
     assert!(!echo.is_overtaken(b"k", Some(A), since));
     assert!(!echo.is_overtaken(b"k", Some(B), since));

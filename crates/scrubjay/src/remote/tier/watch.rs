@@ -1,15 +1,16 @@
 //! What is heard of the server: changes of others, connections that end and come back.
 
 use super::super::counters::Count;
-use super::super::echo::Sum;
+use super::super::echo::{Sum, Whose};
 use super::super::link::{Link, Trouble, Watcher};
 use super::super::names::Named;
 use super::super::options::OnDisconnect;
 use super::super::transactions::of;
 use super::{Inner, Mark};
+use ahash::RandomState;
 use futures_util::future::BoxFuture;
 use redis::Value;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -17,11 +18,14 @@ use std::sync::{Arc, Weak};
 const CHECKS_MAX: usize = 16 << 10;
 /// Keys that are checked together.
 const BATCH: usize = 512;
+/// How often a key is looked at for the same news. Then they are believed.
+const LOOKS_MAX: u32 = 4;
 
 /// Keys of which there are news, and which this process has written itself.
 #[derive(Debug, Default)]
 pub(super) struct Checks {
-    keys: HashSet<Vec<u8>>,
+    /// How often each was looked at in vain.
+    keys: HashMap<Vec<u8>, u32, RandomState>,
     is_running: bool,
 }
 
@@ -121,7 +125,7 @@ impl Inner {
             self.echo.lock().forget(&key);
             return self.believe(&key);
         }
-        checks.keys.insert(key);
+        checks.keys.insert(key, 0);
         let must_start = !std::mem::replace(&mut checks.is_running, true);
         drop(checks);
         if must_start {
@@ -139,10 +143,10 @@ impl Inner {
     /// Compares what is there with what this process has written, until no news wait.
     async fn check_all(&self) {
         loop {
-            let batch: Vec<Vec<u8>> = {
+            let batch: Vec<(Vec<u8>, u32)> = {
                 let mut checks = self.checks.lock();
-                let batch: Vec<Vec<u8>> = checks.keys.iter().take(BATCH).cloned().collect();
-                for key in &batch {
+                let batch: Vec<_> = checks.keys.iter().take(BATCH).map(|(key, looks)| (key.clone(), *looks)).collect();
+                for (key, _) in &batch {
                     checks.keys.remove(key);
                 }
                 checks.is_running = !batch.is_empty();
@@ -155,12 +159,12 @@ impl Inner {
         }
     }
 
-    async fn check(&self, keys: Vec<Vec<u8>>) {
+    async fn check(&self, keys: Vec<(Vec<u8>, u32)>) {
         let asked: Vec<Option<Sum>> = {
             let echo = self.echo.lock();
-            keys.iter().map(|key| echo.expected(key)).collect()
+            keys.iter().map(|(key, _)| echo.expected(key)).collect()
         };
-        let commands = keys.iter().map(|key| {
+        let commands = keys.iter().map(|(key, _)| {
             let name = self.names.data(key);
             if self.remote.is_raw {
                 return of("GET", &name);
@@ -175,18 +179,27 @@ impl Inner {
             None => Vec::new(),
         };
         let mut answers = answers.into_iter();
-        for (key, asked) in keys.iter().zip(asked) {
+        for ((key, looks), asked) in keys.iter().zip(asked) {
             let there = match answers.next() {
-                Some(Ok(Value::BulkString(bytes))) if self.remote.is_raw || !bytes.is_empty() => Some(self.sum(&bytes)),
-                // Nothing, or nobody knows.
-                _ => None,
+                Some(Ok(Value::BulkString(bytes))) if self.remote.is_raw || !bytes.is_empty() => {
+                    Some(Some(self.sum(&bytes)))
+                }
+                Some(Ok(_)) => Some(None),
+                Some(Err(_)) | None => None,
             };
-            let is_own = asked.is_some_and(|asked| self.echo.lock().is_own(key, asked, there));
-            if is_own {
-                self.count(Count::Echo);
-            } else {
-                self.echo.lock().forget(key);
-                self.believe(key);
+            let whose = match (asked, there) {
+                (Some(asked), Some(there)) => self.echo.lock().judge(key, asked, there),
+                _ => Whose::Anothers,
+            };
+            match whose {
+                Whose::Own => self.count(Count::Echo),
+                Whose::Unknown if looks + 1 < LOOKS_MAX => {
+                    self.checks.lock().keys.entry(key.clone()).or_insert(looks + 1);
+                }
+                Whose::Unknown | Whose::Anothers => {
+                    self.echo.lock().forget(key);
+                    self.believe(key);
+                }
             }
         }
     }
