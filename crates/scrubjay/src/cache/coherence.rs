@@ -16,6 +16,8 @@
 //! 3. When the shared tier has answered, or will not, the stripe is locked again: a flight that began meanwhile is revoked, since it
 //!    may have read the old value there, and who asks from now on may not get it; the epoch is raised, since a lookup may have set
 //!    out meanwhile; the registration goes.
+//! 4. Changes of one key that overlap may be in one order here and in another there. When the last of them ends, the key is taken out
+//!    of the tiers of this process, and is fetched from the shared tier again.
 //!
 //! What a load brings needs no registration: its flight does the same. It is in the stripe until the value is stored, which happens
 //! after the shared tier has confirmed it, and only if nobody took the flight away, be it a caller here or the news from elsewhere. So
@@ -39,8 +41,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-/// Changes of a stripe's keys that are on their way: how many of each.
-type Changes = HashMap<Box<[u8]>, usize, ahash::RandomState>;
+/// Changes of a stripe's keys that are on their way.
+type Changes = HashMap<Box<[u8]>, OfKey, ahash::RandomState>;
+
+/// Changes of one key that are on their way.
+#[derive(Clone, Copy, Debug, Default)]
+struct OfKey {
+    count: usize,
+    /// There were others at the same time, since there was none.
+    have_overlapped: bool,
+}
 
 /// The changes of this process that the shared tiers have not answered yet, by stripe. Its locks are leaves.
 pub(super) struct Underway {
@@ -56,18 +66,22 @@ impl Underway {
 
     /// The stripe is locked.
     fn begin(&self, stripe: usize, key_bytes: &[u8]) {
-        *self.stripes[stripe].lock().entry(key_bytes.into()).or_insert(0) += 1;
+        let mut changes = self.stripes[stripe].lock();
+        let of_key = changes.entry(key_bytes.into()).or_default();
+        of_key.count += 1;
+        of_key.have_overlapped |= of_key.count > 1;
     }
 
-    /// The stripe is locked.
-    fn end(&self, stripe: usize, key_bytes: &[u8]) {
+    /// The stripe is locked. Whether this was the last of changes that have overlapped.
+    fn end(&self, stripe: usize, key_bytes: &[u8]) -> bool {
         let mut changes = self.stripes[stripe].lock();
-        if let Some(count) = changes.get_mut(key_bytes) {
-            *count -= 1;
-            if *count == 0 {
-                changes.remove(key_bytes);
-            }
+        let Some(of_key) = changes.get_mut(key_bytes) else { return false };
+        of_key.count -= 1;
+        let OfKey { count, have_overlapped } = *of_key;
+        if count == 0 {
+            changes.remove(key_bytes);
         }
+        count == 0 && have_overlapped
     }
 
     fn has(&self, stripe: usize, key_bytes: &[u8]) -> bool {
@@ -106,9 +120,16 @@ pub(super) struct Changing<K: Key, V: Clone + Send + Sync + 'static> {
 impl<K: Key, V: Clone + Send + Sync + 'static> Drop for Changing<K, V> {
     fn drop(&mut self) {
         let Some(underway) = &self.shared.underway else { return };
-        let mut stripe = self.shared.leases.lock(self.hash);
+        let shared = &*self.shared;
+        let mut stripe = shared.leases.lock(self.hash);
         stripe.revoke(&self.key);
-        underway.end(self.shared.epochs.stripe(self.hash), &self.key_bytes);
+        let have_overlapped = underway.end(shared.epochs.stripe(self.hash), &self.key_bytes);
+        // The object tier has the order of this process: its changes are queued with the stripe locked.
+        if have_overlapped && shared.remote.is_some() {
+            let (left, _) = shared.take_out(&mut stripe, self.hash, &self.key, &self.key_bytes);
+            drop(stripe);
+            return shared.let_go(left);
+        }
         stripe.raise();
     }
 }
@@ -149,34 +170,46 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let hash = self.memory.hash(&key);
         let left = {
             let mut stripe = self.leases.lock(hash);
-            let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
             stripe.revoke(&key);
-            let would_serve = Cell::new(false);
-            let departed = self.memory.remove_if(hash, &key, Reason::Removed, |stored| {
-                would_serve.set(self.would_serve(stored));
-                true
-            });
-            if let Some(compressed) = &self.compressed {
-                compressed.tier.remove_if(hash, key_bytes, |kept| {
-                    let is_valid = self.stamps.is_valid_named(kept.born, kept.tags);
-                    would_serve.set(would_serve.get() || (is_valid && !self.clock.is_past(kept.times.fresh_until_ms)));
-                    true
-                });
-            }
-            if let Some(disk) = &self.disk {
-                would_serve.set(disk.tier.remove(key_bytes) || would_serve.get());
-            }
-            if would_serve.get() {
-                self.avoided.by_key();
-            }
             if let Some(object) = &self.object {
                 object.tier.changed(key_bytes);
             }
-            stripe.raise();
-            let departed = departed.unwrap_or_else(|| self.memory.nothing_departed());
-            Left { departed, own: Some(own), is_owed: false }
+            let (left, would_serve) = self.take_out(&mut stripe, hash, &key, key_bytes);
+            if would_serve {
+                self.avoided.by_key();
+            }
+            left
         };
         self.let_go(left);
+    }
+
+    /// Takes the key out of the tiers of this process, and raises the stripe. Whether one of them would have served it.
+    fn take_out(
+        &self,
+        stripe: &mut Stripe<'_, K, Answer<V>>,
+        hash: u64,
+        key: &K,
+        key_bytes: &[u8],
+    ) -> (Left<'_, K, V>, bool) {
+        let own = Own { stripe: self.epochs.stripe(hash), epoch: stripe.epoch() };
+        let would_serve = Cell::new(false);
+        let departed = self.memory.remove_if(hash, key, Reason::Removed, |stored| {
+            would_serve.set(self.would_serve(stored));
+            true
+        });
+        if let Some(compressed) = &self.compressed {
+            compressed.tier.remove_if(hash, key_bytes, |kept| {
+                let is_valid = self.stamps.is_valid_named(kept.born, kept.tags);
+                would_serve.set(would_serve.get() || (is_valid && !self.clock.is_past(kept.times.fresh_until_ms)));
+                true
+            });
+        }
+        if let Some(disk) = &self.disk {
+            would_serve.set(disk.tier.remove(key_bytes) || would_serve.get());
+        }
+        stripe.raise();
+        let departed = departed.unwrap_or_else(|| self.memory.nothing_departed());
+        (Left { departed, own: Some(own), is_owed: false }, would_serve.get())
     }
 }
 
@@ -264,3 +297,6 @@ impl<R: 'static> Drop for ToItsEnd<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
