@@ -9,7 +9,7 @@
 
 use super::beneath::{Descent, Raised};
 use super::on_remote::Given;
-use super::write::{Entering, Room};
+use super::write::{Beneath, Entering, Room};
 use super::{Found, Shared, Start};
 use crate::entry::Times;
 use crate::key::Key;
@@ -85,6 +85,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
         if let Some(remote) = &self.remote {
             let bytes = remote.tier.get(&descent.key_bytes).await;
+            if self.object.is_none() {
+                return self.found_remote(remote, (hash, descent), bytes, start);
+            }
             let far = self.found_remote(remote, (hash, descent.clone()), bytes, start);
             // A load asks the object tier when it has its lease (lead.rs).
             if start == Start::BelowFlight || !matches!(far.found, Found::Miss) {
@@ -109,25 +112,27 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let (mut found, mut raises) = (Vec::with_capacity(asked.len()), OwnRaises::default());
         let may_ask = |asked: &(u64, Descent<K>)| !self.is_underway(asked.0, &asked.1.key_bytes);
         let may_ask: Vec<bool> = asked.iter().map(may_ask).collect();
-        let keys_of = |wanted: &[bool]| -> Vec<Vec<u8>> {
-            let wanted = asked.iter().zip(wanted).filter(|(_, wanted)| **wanted);
-            wanted.map(|((_, descent), _)| descent.key_bytes.clone()).collect()
-        };
         if let Some(remote) = &self.remote {
-            let mut answers = remote.tier.get_many(&keys_of(&may_ask)).await.into_iter();
-            for ((hash, descent), may_ask) in asked.iter().zip(&may_ask) {
-                let bytes = if *may_ask { answers.next().flatten() } else { None };
-                let asked = (*hash, descent.clone());
-                found
-                    .push(self.found_among(&mut raises, asked, |asked| self.found_remote(remote, asked, bytes, start)));
+            let keys = asked.iter().zip(&may_ask).filter(|(_, may_ask)| **may_ask);
+            let keys: Vec<&[u8]> = keys.map(|((_, descent), _)| &descent.key_bytes[..]).collect();
+            let mut answers = remote.tier.get_many(&keys).await.into_iter();
+            let mut find = |asked, may_ask: bool| {
+                let bytes = if may_ask { answers.next().flatten() } else { None };
+                self.found_among(&mut raises, asked, |asked| self.found_remote(remote, asked, bytes, start))
+            };
+            if self.object.is_none() {
+                return asked.into_iter().zip(may_ask).map(|(asked, may_ask)| find(asked, may_ask)).collect();
             }
+            found.extend(asked.iter().zip(&may_ask).map(|(asked, may_ask)| find(asked.clone(), *may_ask)));
         } else {
             found.resize_with(asked.len(), || Found::Miss.into());
         }
         let Some(object) = &self.object else { return found };
         let is_wanted = |(far, may_ask): (&FoundFar<V>, &bool)| *may_ask && matches!(far.found, Found::Miss);
         let wanted: Vec<bool> = found.iter().zip(&may_ask).map(is_wanted).collect();
-        let mut answers = object.tier.get_many(&keys_of(&wanted)).await.into_iter();
+        let keys = asked.iter().zip(&wanted).filter(|(_, wanted)| **wanted);
+        let keys: Vec<Vec<u8>> = keys.map(|((_, descent), _)| descent.key_bytes.clone()).collect();
+        let mut answers = object.tier.get_many(&keys).await.into_iter();
         for ((far, asked), _) in found.iter_mut().zip(asked).zip(wanted).filter(|(_, wanted)| *wanted) {
             let answer = answers.next().flatten();
             let find = |asked| self.found_in_objects(object, asked, answer.as_ref(), start);
@@ -168,7 +173,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             .collect();
         // The object tier is asked one by one: there, a batch is for who has no loader.
         let Some(remote) = &self.remote else { return Vec::new() };
-        let wanted: Vec<Vec<u8>> = fetched.iter().flatten().map(|fetched| fetched.descent.key_bytes.clone()).collect();
+        let wanted: Vec<&[u8]> = fetched.iter().flatten().map(|fetched| &fetched.descent.key_bytes[..]).collect();
         let answers = remote.tier.get_many(&wanted).await;
         for (fetched, bytes) in fetched.iter_mut().flatten().zip(answers) {
             fetched.bytes = bytes;
@@ -249,7 +254,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         raised.times = times;
         let (born, tags) = (raised.born, raised.tags.clone());
         let entry = self.entry_of(key, raised, partition);
-        let beneath = self.beneath(&entry, times);
+        let beneath = if self.has_near_below() { self.beneath(&entry, times) } else { Beneath::Same };
         let entering = Entering::above(entry, beneath);
         let left = {
             let mut stripe = self.leases.lock(hash);

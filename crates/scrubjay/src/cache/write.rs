@@ -457,7 +457,13 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// Whether there is a tier below memory.
     pub(super) fn has_below(&self) -> bool {
-        self.compressed.is_some() || self.disk.is_some() || self.has_far()
+        self.has_near_below() || self.has_far()
+    }
+
+    /// Whether there is one of this process alone.
+    #[inline]
+    pub(super) fn has_near_below(&self) -> bool {
+        self.compressed.is_some() || self.disk.is_some()
     }
 
     /// The partition of a key as the tier counts them, and its quota.

@@ -1,31 +1,46 @@
 //! Reads of single keys that meet on their way to the server, and go on together.
 //!
-//! A read sets out at once as long as few are on their way. The others wait for the first of those to come back, and then set
-//! out as one command, which costs both sides a fraction of what it costs to ask for each. So a caller who is alone pays nothing
-//! for it, and the more there are the larger the parties get: it takes no time of its own, and no timer.
+//! A read sets out at once as long as few are on their way. Where there are more they form a **party**: it leaves when whoever is
+//! ready to run on the runtime has run, so that those who were answered together ask together again, and costs both sides a
+//! fraction of what it costs to ask for each. It takes no timer, and a caller who is alone pays nothing for it.
 //!
-//! **Invariant:** whoever waits is taken along by the next that comes back, or has no answer: nobody waits when nothing is on
-//! its way. What is on its way has its limit, so waiting has one, too.
+//! The names of a party stand one behind the other in one buffer, and its answers in one place that all of them have: nobody in
+//! it allocates anything of its own.
+//!
+//! **Invariants**
+//! - Each party that forms has one task that takes it along, or waits for one that is on its way. So nobody waits for what does
+//!   not come: what is on its way has its limit.
+//! - A party that ends, however it does, answers everybody in it.
 
 use super::link::{Link, Trouble};
 use super::transactions::of;
 use parking_lot::Mutex;
 use redis::{Cmd, Value};
-use std::future::Future;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 #[cfg(test)]
 mod tests;
 
-/// So many commands are on their way before reads wait to go together. Two, so that one party gathers while another is served.
-const ON_WAY_MAX: usize = 2;
+/// So many commands are on their way before parties wait for one to come back.
+const ON_WAY_MAX: usize = 4;
+/// So many reads set out by themselves before they form parties.
+const ALONE_MAX: usize = 2;
 /// Keys that go together, so that no answer grows without bound.
 const TOGETHER_MAX: usize = 64;
 
 /// What a read comes to.
 pub(super) type Answer = Result<Value, Trouble>;
+
+/// Names of keys, one behind the other.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct NameList {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
 
 /// Who is asked.
 pub(super) trait Server: Clone + Send + Sync + 'static {
@@ -33,39 +48,7 @@ pub(super) trait Server: Clone + Send + Sync + 'static {
     fn get(&self, name: Vec<u8>) -> impl Future<Output = Answer> + Send;
 
     /// What there is under the names, in their order.
-    fn get_many(&self, names: Vec<Vec<u8>>) -> impl Future<Output = Vec<Answer>> + Send;
-}
-
-impl Server for Link {
-    async fn get(&self, name: Vec<u8>) -> Answer {
-        self.run_idempotent(of("GET", &name)).await
-    }
-
-    async fn get_many(&self, names: Vec<Vec<u8>>) -> Vec<Answer> {
-        if self.is_cluster() {
-            return self.run_many(names.iter().map(|name| of("GET", name)).collect()).await;
-        }
-        // What is of another type is nothing here, and not an error.
-        let mut all = Cmd::new();
-        all.arg("MGET").arg(&names);
-        match self.run_idempotent(all).await {
-            Ok(Value::Array(values)) if values.len() == names.len() => values.into_iter().map(Ok).collect(),
-            Ok(_) => vec![Err(Trouble::Server("the server has answered something else".into())); names.len()],
-            Err(trouble) => vec![Err(trouble); names.len()],
-        }
-    }
-}
-
-/// Who waits to set out.
-struct Waiting {
-    name: Vec<u8>,
-    answer: oneshot::Sender<Answer>,
-}
-
-#[derive(Default)]
-struct Gathered {
-    on_way: usize,
-    waiting: Vec<Waiting>,
+    fn get_many(&self, names: NameList) -> impl Future<Output = Vec<Answer>> + Send;
 }
 
 /// Reads on their way to one server.
@@ -81,19 +64,102 @@ struct Inner<S> {
     gathered: Mutex<Gathered>,
 }
 
+#[derive(Default)]
+struct Gathered {
+    /// Commands, and tasks that are about to take a party along.
+    on_way: usize,
+    /// Those tasks.
+    leaving: usize,
+    /// In the order in which they leave; only the last one has room.
+    parties: VecDeque<Forming>,
+    /// Of all parties.
+    waiting: usize,
+    /// How many the last party was.
+    crowd: usize,
+}
+
+/// A party that has not left.
+struct Forming {
+    names: NameList,
+    party: Arc<Party>,
+}
+
+/// Where those who go together find their answers.
+#[derive(Default)]
+struct Party {
+    seats: Mutex<Seats>,
+}
+
+#[derive(Default)]
+struct Seats {
+    wakers: Vec<Option<Waker>>,
+    answers: Vec<Option<Answer>>,
+    is_over: bool,
+}
+
 /// How a read sets out.
 enum Start<S: Server> {
     /// By itself.
     Now(Vec<u8>, OnWay<S>),
-    /// With others, and this is where its answer comes.
-    Later(oneshot::Receiver<Answer>),
+    /// With others, and in this place.
+    Later(Arc<Party>, usize),
     /// Too many wait.
     Never,
 }
 
-/// A command on its way. Whoever has this takes along who waits when it comes back.
+/// A command on its way. When it comes back, a party that waits for that leaves.
 struct OnWay<S: Server> {
     inner: Arc<Inner<S>>,
+}
+
+/// A party that is to leave, or is on its way. Dropped, it is over for everybody in it.
+struct Departure<S: Server> {
+    party: Option<Arc<Party>>,
+    has_left: bool,
+    on_way: OnWay<S>,
+}
+
+impl NameList {
+    /// Appends the name that `write` appends.
+    pub(super) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.bytes);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
+    }
+}
+
+impl Server for Link {
+    async fn get(&self, name: Vec<u8>) -> Answer {
+        self.run_idempotent(of("GET", &name)).await
+    }
+
+    async fn get_many(&self, names: NameList) -> Vec<Answer> {
+        if names.len() == 1 {
+            return vec![self.get(names.bytes).await];
+        }
+        if self.is_cluster() {
+            return self.run_many(names.iter().map(|name| of("GET", name)).collect()).await;
+        }
+        // What is of another type is nothing here, and not an error.
+        let mut all = Cmd::with_capacity(names.len() + 1, names.bytes.len() + 4);
+        all.arg("MGET");
+        for name in names.iter() {
+            all.arg(name);
+        }
+        match self.run_idempotent(all).await {
+            Ok(Value::Array(values)) if values.len() == names.len() => values.into_iter().map(Ok).collect(),
+            Ok(_) => vec![Err(Trouble::Server("the server has answered something else".into())); names.len()],
+            Err(trouble) => vec![Err(trouble); names.len()],
+        }
+    }
 }
 
 impl<S: Server> Gather<S> {
@@ -101,65 +167,150 @@ impl<S: Server> Gather<S> {
         Gather { inner: Arc::new(Inner { server, runtime, waiting_max, gathered: Mutex::default() }) }
     }
 
-    /// What there is under the name. Harmless to drop at any point.
-    pub(super) async fn get(&self, name: Vec<u8>) -> Answer {
-        match self.set_out(name) {
+    /// What there is under the name that `write` appends. Harmless to drop at any point.
+    pub(super) async fn get(&self, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
+        match self.inner.set_out(write) {
             Start::Now(name, on_way) => on_way.inner.server.get(name).await,
-            Start::Later(answer) => {
-                answer.await.unwrap_or_else(|_| Err(Trouble::Lost("the runtime has shut down".into())))
-            }
+            Start::Later(party, seat) => poll_fn(|context| party.poll(seat, context)).await,
             Start::Never => Err(Trouble::Full),
         }
-    }
-
-    fn set_out(&self, name: Vec<u8>) -> Start<S> {
-        let mut gathered = self.inner.gathered.lock();
-        if gathered.on_way < ON_WAY_MAX {
-            gathered.on_way += 1;
-            return Start::Now(name, OnWay { inner: Arc::clone(&self.inner) });
-        }
-        if gathered.waiting.len() >= self.inner.waiting_max {
-            return Start::Never;
-        }
-        let (sender, answer) = oneshot::channel();
-        gathered.waiting.push(Waiting { name, answer: sender });
-        Start::Later(answer)
     }
 }
 
 impl<S: Server> Inner<S> {
-    /// Something has come back: who sets out instead. `None` if nobody waits, and then less is on its way.
-    fn come_back(&self) -> Option<Vec<Waiting>> {
+    fn set_out(self: &Arc<Self>, write: impl FnOnce(&mut Vec<u8>)) -> Start<S> {
         let mut gathered = self.gathered.lock();
-        if gathered.waiting.is_empty() {
-            gathered.on_way -= 1;
-            return None;
+        if gathered.on_way < ALONE_MAX && gathered.crowd <= ALONE_MAX && gathered.parties.is_empty() {
+            gathered.on_way += 1;
+            drop(gathered);
+            let mut name = Vec::new();
+            write(&mut name);
+            return Start::Now(name, OnWay { inner: Arc::clone(self) });
         }
-        let count = gathered.waiting.len().min(TOGETHER_MAX);
-        Some(gathered.waiting.drain(..count).collect())
+        if gathered.waiting >= self.waiting_max {
+            return Start::Never;
+        }
+        let (party, seat) = gathered.join(write);
+        let departure = gathered.depart();
+        drop(gathered);
+        if departure {
+            self.start();
+        }
+        Start::Later(party, seat)
+    }
+
+    /// Something has come back.
+    fn come_back(self: &Arc<Self>) {
+        let departure = {
+            let mut gathered = self.gathered.lock();
+            gathered.on_way -= 1;
+            gathered.depart()
+        };
+        if departure {
+            self.start();
+        }
+    }
+
+    /// Starts the task that takes a party along.
+    fn start(self: &Arc<Self>) {
+        let departure = Departure { party: None, has_left: false, on_way: OnWay { inner: Arc::clone(self) } };
+        drop(self.runtime.spawn(departure.travel()));
+    }
+}
+
+impl Gathered {
+    fn join(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> (Arc<Party>, usize) {
+        if self.parties.back().is_none_or(|last| last.names.len() >= TOGETHER_MAX) {
+            self.parties.push_back(Forming { names: NameList::default(), party: Arc::default() });
+        }
+        let last = self.parties.len() - 1;
+        let forming = &mut self.parties[last];
+        let seat = forming.names.len();
+        forming.names.push(write);
+        self.waiting += 1;
+        (Arc::clone(&forming.party), seat)
+    }
+
+    /// Whether one more task is to be started, and then that is noted.
+    fn depart(&mut self) -> bool {
+        let is_due = self.parties.len() > self.leaving && self.on_way < ON_WAY_MAX;
+        if is_due {
+            self.on_way += 1;
+            self.leaving += 1;
+        }
+        is_due
+    }
+
+    fn leave(&mut self) -> Option<Forming> {
+        self.leaving -= 1;
+        let forming = self.parties.pop_front()?;
+        self.waiting -= forming.names.len();
+        self.crowd = forming.names.len();
+        Some(forming)
     }
 }
 
 impl<S: Server> Drop for OnWay<S> {
     fn drop(&mut self) {
-        let Some(party) = self.inner.come_back() else { return };
-        let on_way = OnWay { inner: Arc::clone(&self.inner) };
-        drop(self.inner.runtime.spawn(on_way.travel(party)));
+        self.inner.come_back();
     }
 }
 
-impl<S: Server> OnWay<S> {
-    async fn travel(self, party: Vec<Waiting>) {
-        let party = party.into_iter().filter(|waiting| !waiting.answer.is_closed());
-        let (names, callers): (Vec<_>, Vec<_>) = party.map(|waiting| (waiting.name, waiting.answer)).unzip();
-        let answers = match <[Vec<u8>; 1]>::try_from(names) {
-            Ok([name]) => vec![self.inner.server.get(name).await],
-            Err(names) if names.is_empty() => Vec::new(),
-            Err(names) => self.inner.server.get_many(names).await,
-        };
-        for (caller, answer) in callers.into_iter().zip(answers) {
-            // Who has gone away meanwhile needs none.
-            drop(caller.send(answer));
+impl<S: Server> Departure<S> {
+    async fn travel(mut self) {
+        // Whoever is ready to run asks first, and comes along.
+        tokio::task::yield_now().await;
+        let Some(names) = self.leave() else { return };
+        let answers = self.on_way.inner.server.get_many(names).await;
+        if let Some(party) = self.party.take() {
+            party.end(answers);
         }
+    }
+
+    fn leave(&mut self) -> Option<NameList> {
+        self.has_left = true;
+        let Forming { names, party } = self.on_way.inner.gathered.lock().leave()?;
+        self.party = Some(party);
+        Some(names)
+    }
+}
+
+impl<S: Server> Drop for Departure<S> {
+    fn drop(&mut self) {
+        if !self.has_left {
+            self.leave();
+        }
+        if let Some(party) = self.party.take() {
+            party.end(Vec::new());
+        }
+    }
+}
+
+impl Party {
+    fn poll(&self, seat: usize, context: &mut Context<'_>) -> Poll<Answer> {
+        let mut seats = self.seats.lock();
+        if seats.is_over {
+            let answer = seats.answers.get_mut(seat).and_then(Option::take);
+            return Poll::Ready(answer.unwrap_or_else(|| Err(Trouble::Lost("the runtime has shut down".into()))));
+        }
+        if seats.wakers.len() <= seat {
+            seats.wakers.resize(seat + 1, None);
+        }
+        match &mut seats.wakers[seat] {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// From now on there is an answer for everybody.
+    fn end(&self, answers: Vec<Answer>) {
+        let wakers = {
+            let mut seats = self.seats.lock();
+            seats.is_over = true;
+            seats.answers = answers.into_iter().map(Some).collect();
+            std::mem::take(&mut seats.wakers)
+        };
+        wakers.into_iter().flatten().for_each(Waker::wake);
     }
 }

@@ -85,10 +85,16 @@ impl Names {
 
     /// The name of the key's entry.
     pub(crate) fn data(&self, key: &[u8]) -> Vec<u8> {
-        let mut name = Vec::with_capacity(self.data.len() + key.len() + 8);
-        name.extend_from_slice(&self.data);
-        self.write_key(key, &mut name);
+        let mut name = Vec::new();
+        self.write_data(key, &mut name);
         name
+    }
+
+    /// Appends the name of the key's entry.
+    pub(crate) fn write_data(&self, key: &[u8], out: &mut Vec<u8>) {
+        out.reserve(self.data.len() + key.len() + 8);
+        out.extend_from_slice(&self.data);
+        self.write_key(key, out);
     }
 
     /// A glob for the names of entries whose keys begin so.
@@ -221,6 +227,10 @@ fn glob(start: &[u8]) -> Vec<u8> {
 
 fn escape(bytes: &[u8], special: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    // Nearly all are.
+    if !bytes.iter().any(|byte| special.contains(byte)) {
+        return out.extend_from_slice(bytes);
+    }
     for byte in bytes {
         if special.contains(byte) {
             out.extend_from_slice(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);

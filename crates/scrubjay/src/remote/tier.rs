@@ -176,6 +176,8 @@ impl Drop for Changing {
                 }
             }
         }
+        drop(changing);
+        self.inner.changing_count.fetch_sub(self.keys.len(), Ordering::SeqCst);
     }
 }
 
@@ -211,6 +213,8 @@ pub(super) struct Inner {
     missed: Mutex<Missed>,
     is_anything_missed: AtomicBool,
     changing: Mutex<HashMap<Vec<u8>, u32, RandomState>>,
+    /// How many are in it: raised before they are, and lowered after.
+    changing_count: AtomicUsize,
     changes: Box<[AtomicU64]>,
     pub(super) waiters: Waiters,
     above: OnceLock<Arc<dyn Above>>,
@@ -265,6 +269,7 @@ impl RemoteTier {
             missed: Mutex::new(Missed::new(remote.missed_bytes_max, !remote.is_raw)),
             is_anything_missed: AtomicBool::new(false),
             changing: Mutex::default(),
+            changing_count: AtomicUsize::new(0),
             changes: (0..CHANGES).map(|_| AtomicU64::new(0)).collect(),
             waiters: Waiters::default(),
             above: OnceLock::new(),
@@ -357,6 +362,7 @@ impl Drop for RemoteTier {
 
 impl Inner {
     fn changing(self: &Arc<Self>, keys: &[Vec<u8>]) -> Changing {
+        self.changing_count.fetch_add(keys.len(), Ordering::SeqCst);
         let mut changing = self.changing.lock();
         for key in keys {
             *changing.entry(key.clone()).or_default() += 1;
@@ -400,11 +406,8 @@ impl Inner {
 
     /// Whether the key may be read from the server.
     fn may_read(&self, key: &[u8]) -> bool {
-        let is_changing = {
-            let changing = self.changing.lock();
-            !changing.is_empty() && changing.contains_key(key)
-        };
-        !is_changing && !self.is_missed(key)
+        let is_changing = || self.changing_count.load(Ordering::SeqCst) > 0 && self.changing.lock().contains_key(key);
+        !is_changing() && !self.is_missed(key)
     }
 
     /// A change is to be done later.

@@ -3,6 +3,7 @@
 use super::*;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// A command as the server got it, and what lets it be answered.
 struct Asked {
@@ -29,8 +30,8 @@ impl Server for Slow {
         self.ask(vec![name]).await.remove(0)
     }
 
-    async fn get_many(&self, names: Vec<Vec<u8>>) -> Vec<Answer> {
-        self.ask(names).await
+    async fn get_many(&self, names: NameList) -> Vec<Answer> {
+        self.ask(names.iter().map(<[u8]>::to_vec).collect()).await
     }
 }
 
@@ -45,12 +46,24 @@ impl Stage {
         Stage { gather: Arc::new(Gather::new(Slow(sender), Handle::current(), waiting_max)), asked }
     }
 
+    /// Starts a read.
+    fn start(&self, name: u8) -> tokio::task::JoinHandle<Answer> {
+        let gather = Arc::clone(&self.gather);
+        tokio::spawn(async move { gather.get(|out| out.push(name)).await })
+    }
+
     /// Starts a read, and lets it go as far as it comes.
     async fn read(&self, name: u8) -> tokio::task::JoinHandle<Answer> {
-        let gather = Arc::clone(&self.gather);
-        let read = tokio::spawn(async move { gather.get(vec![name]).await });
-        tokio::task::yield_now().await;
+        let read = self.start(name);
+        let_all_run().await;
         read
+    }
+
+    /// Starts reads that are ready to run at once, and lets them go as far as they come.
+    async fn read_together(&self, names: impl IntoIterator<Item = u8>) -> Vec<tokio::task::JoinHandle<Answer>> {
+        let reads = names.into_iter().map(|name| self.start(name)).collect();
+        let_all_run().await;
+        reads
     }
 
     async fn next(&mut self) -> Asked {
@@ -67,6 +80,12 @@ fn itself(name: u8) -> Answer {
     Ok(Value::BulkString(vec![name]))
 }
 
+async fn let_all_run() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn who_is_alone_goes_at_once_and_the_others_go_together() {
     let mut stage = Stage::new(100);
@@ -74,59 +93,104 @@ async fn who_is_alone_goes_at_once_and_the_others_go_together() {
     let second = stage.read(2).await;
     let (one, two) = (stage.next().await, stage.next().await);
     assert_eq!((&one.names, &two.names), (&vec![vec![1]], &vec![vec![2]]));
-    let others = [stage.read(3).await, stage.read(4).await, stage.read(5).await];
-    assert!(stage.asked.try_recv().is_err(), "they wait");
-    one.go.send(()).expect("it waits");
-    assert_eq!(answer(first).await, itself(1));
+    let others = stage.read_together([3, 4, 5]).await;
     let party = stage.next().await;
-    assert_eq!(party.names, [[3], [4], [5]]);
+    assert_eq!(party.names, [[3], [4], [5]], "they do not wait for those that are on their way");
     party.go.send(()).expect("it waits");
     for (name, read) in (3..).zip(others) {
         assert_eq!(answer(read).await, itself(name), "each has its own answer");
     }
+    one.go.send(()).expect("it waits");
     two.go.send(()).expect("it waits");
-    assert_eq!(answer(second).await, itself(2));
-    let late = stage.read(6).await;
-    assert_eq!(stage.next().await.names, [[6]], "nothing is on its way any more");
-    late.abort();
+    assert_eq!((answer(first).await, answer(second).await), (itself(1), itself(2)));
+}
+
+#[tokio::test]
+async fn who_was_in_a_party_asks_in_a_party_until_nobody_else_does() {
+    let mut stage = Stage::new(100);
+    let reads = stage.read_together(0..5).await;
+    for _ in 0..3 {
+        stage.next().await.go.send(()).expect("it waits");
+    }
+    for (name, read) in (0..).zip(reads) {
+        assert_eq!(answer(read).await, itself(name));
+    }
+    let reads = stage.read_together([5, 6, 7]).await;
+    let party = stage.next().await;
+    assert_eq!(party.names, [[5], [6], [7]], "nobody goes ahead");
+    party.go.send(()).expect("it waits");
+    for (name, read) in (5..).zip(reads) {
+        assert_eq!(answer(read).await, itself(name));
+    }
+    for name in [8, 9] {
+        let read = stage.read(name).await;
+        let alone = stage.next().await;
+        assert_eq!(alone.names, [[name]]);
+        alone.go.send(()).expect("it waits");
+        assert_eq!(answer(read).await, itself(name));
+    }
 }
 
 #[tokio::test]
 async fn who_goes_away_harms_nobody_who_waits() {
     let mut stage = Stage::new(100);
-    let leaders = [stage.read(1).await, stage.read(2).await];
-    let (waits, gone) = (stage.read(3).await, stage.read(4).await);
-    gone.abort();
-    assert!(gone.await.is_err());
-    for leader in leaders {
-        leader.abort();
+    let leaders = stage.read_together([1, 2]).await;
+    let reads = stage.read_together([3, 4]).await;
+    for gone in leaders.iter().chain(&reads[1..]) {
+        gone.abort();
     }
     let _ = (stage.next().await, stage.next().await);
     let party = stage.next().await;
-    assert_eq!(party.names, [[3]], "taken along by one that was cancelled, without the one that has gone");
+    assert_eq!(party.names, [[3], [4]]);
     party.go.send(()).expect("it waits");
-    assert_eq!(answer(waits).await, itself(3));
+    let mut reads = reads.into_iter();
+    assert_eq!(answer(reads.next().expect("two")).await, itself(3));
+    let read = stage.read(5).await;
+    stage.next().await.go.send(()).expect("it waits");
+    assert_eq!(answer(read).await, itself(5));
 }
 
 #[tokio::test]
 async fn parties_are_bounded_and_so_are_those_who_wait() {
     let mut stage = Stage::new(TOGETHER_MAX + 1);
-    let leaders = [stage.read(0).await, stage.read(0).await];
-    let mut waiting = Vec::new();
-    for _ in 0..=TOGETHER_MAX {
-        waiting.push(stage.read(7).await);
+    let mut reads = stage.read_together([0, 0]).await;
+    let mut on_way = vec![stage.next().await, stage.next().await];
+    while on_way.len() < ON_WAY_MAX {
+        reads.push(stage.read(1).await);
+        on_way.push(stage.next().await);
     }
+    reads.extend(stage.read_together([7; TOGETHER_MAX + 1]).await);
+    assert!(stage.asked.try_recv().is_err(), "enough is on its way");
     assert_eq!(answer(stage.read(8).await).await, Err(Trouble::Full));
-    let (one, two) = (stage.next().await, stage.next().await);
-    one.go.send(()).expect("it waits");
+    on_way.remove(0).go.send(()).expect("it waits");
     let party = stage.next().await;
     assert_eq!(party.names.len(), TOGETHER_MAX);
-    two.go.send(()).expect("it waits");
+    on_way.remove(0).go.send(()).expect("it waits");
     let rest = stage.next().await;
     assert_eq!(rest.names.len(), 1);
-    party.go.send(()).expect("it waits");
-    rest.go.send(()).expect("it waits");
-    for read in leaders.into_iter().chain(waiting) {
+    for asked in on_way.into_iter().chain([party, rest]) {
+        asked.go.send(()).expect("it waits");
+    }
+    for read in reads {
         assert!(answer(read).await.is_ok());
     }
+}
+
+#[test]
+fn whoever_waits_when_the_runtime_shuts_down_is_told() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let (sender, mut asked) = unbounded_channel();
+    let gather = Gather::new(Slow(sender), runtime.handle().clone(), 100);
+    let mut waiting = Vec::new();
+    for name in 0..8 {
+        let mut read = Box::pin(gather.get(move |out: &mut Vec<u8>| out.push(name)));
+        assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        waiting.push(read);
+    }
+    drop(runtime);
+    for mut read in waiting.drain(ALONE_MAX..) {
+        let answer = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(answer, Poll::Ready(Err(Trouble::Lost(_)))));
+    }
+    assert!(asked.try_recv().is_ok());
 }

@@ -1,6 +1,7 @@
 //! Looking keys up, and reading what was found.
 
 use super::super::counters::Count;
+use super::super::gather::{Answer, NameList, Server};
 use super::super::link::Trouble;
 use super::super::transactions::of;
 use super::{Inner, Mark, RemoteTier};
@@ -8,15 +9,21 @@ use crate::entry::{SharedBorn, Tags, Times};
 use crate::error::BoxError;
 use crate::kept::{Kept, Unusable};
 use bytes::Bytes;
-use redis::{Cmd, Value};
+use futures_util::future::join_all;
+use redis::Value;
 use std::sync::atomic::Ordering;
 
 /// In raw mode what was found carries the time that it has left behind it, 8 bytes: how many milliseconds, less than 0 for ever.
 const TTL_LEN: usize = 8;
 
+/// Keys of one call that are asked for in one command.
+const TOGETHER_MAX: usize = 256;
+
 /// How things stood when a lookup set out.
 #[derive(Clone, Copy)]
 struct Outset {
+    /// Where changes of the key are counted, and how many there were.
+    place: usize,
     change: u64,
     moment: u64,
 }
@@ -26,42 +33,62 @@ impl RemoteTier {
     pub(crate) async fn get(&self, key: &[u8]) -> Option<Bytes> {
         let inner = &self.inner;
         let outset = inner.set_out(key)?;
-        let name = inner.names.data(key);
         let found = if inner.remote.is_raw {
+            let name = inner.names.data(key);
             let mut answers = self.link.run_many(vec![of("GET", &name), of("PTTL", &name)]).await.into_iter();
             with_ttl(answers.next(), answers.next())
         } else {
-            self.gather.get(name).await
+            self.gather.get(|name| inner.names.write_data(key, name)).await
         };
         inner.come_back(key, outset, found)
     }
 
     /// The same for many keys at once.
-    pub(crate) async fn get_many(&self, keys: &[Vec<u8>]) -> Vec<Option<Bytes>> {
+    pub(crate) async fn get_many(&self, keys: &[impl AsRef<[u8]>]) -> Vec<Option<Bytes>> {
         let inner = &self.inner;
-        let outsets: Vec<Option<Outset>> = keys.iter().map(|key| inner.set_out(key)).collect();
-        let asked = keys.iter().zip(&outsets).filter(|(_, outset)| outset.is_some());
-        let commands = asked.flat_map(|(key, _)| {
-            let name = inner.names.data(key);
-            let ttl = inner.remote.is_raw.then(|| of("PTTL", &name));
-            [Some(of("GET", &name)), ttl].into_iter().flatten()
-        });
-        let commands: Vec<Cmd> = commands.collect();
-        if commands.is_empty() {
-            return vec![None; keys.len()];
-        }
-        let mut answers = self.link.run_many(commands).await.into_iter();
-        let come_back = |(key, outset): (&Vec<u8>, Option<Outset>)| {
+        let outsets: Vec<Option<Outset>> = keys.iter().map(|key| inner.set_out(key.as_ref())).collect();
+        let asked = keys.iter().zip(&outsets).filter(|(_, outset)| outset.is_some()).map(|(key, _)| key.as_ref());
+        let answers = if inner.remote.is_raw { self.ask_raw(asked).await } else { self.ask_together(asked).await };
+        let mut answers = answers.into_iter();
+        let come_back = |(key, outset): (_, Option<Outset>)| {
             let outset = outset?;
-            let found = answers.next();
-            let found = if inner.remote.is_raw {
-                with_ttl(found, answers.next())
-            } else {
-                found.unwrap_or_else(|| Err(Trouble::Lost("no answer".into())))
-            };
-            inner.come_back(key, outset, found)
+            let found = answers.next().unwrap_or_else(|| Err(Trouble::Lost("no answer".into())));
+            inner.come_back(AsRef::as_ref(key), outset, found)
         };
         keys.iter().zip(outsets).map(come_back).collect()
+    }
+
+    async fn ask_together(&self, keys: impl Iterator<Item = &[u8]>) -> Vec<Answer> {
+        let mut parts: Vec<NameList> = Vec::new();
+        for key in keys {
+            if parts.last().is_none_or(|last| last.len() >= TOGETHER_MAX) {
+                parts.push(NameList::default());
+            }
+            if let Some(part) = parts.last_mut() {
+                part.push(|name| self.inner.names.write_data(key, name));
+            }
+        }
+        match parts.pop() {
+            None => Vec::new(),
+            Some(all) if parts.is_empty() => self.link.get_many(all).await,
+            Some(last) => {
+                parts.push(last);
+                join_all(parts.into_iter().map(|part| self.link.get_many(part))).await.concat()
+            }
+        }
+    }
+
+    async fn ask_raw(&self, keys: impl Iterator<Item = &[u8]>) -> Vec<Answer> {
+        let commands = keys.flat_map(|key| {
+            let name = self.inner.names.data(key);
+            [of("GET", &name), of("PTTL", &name)]
+        });
+        let mut answers = self.link.run_many(commands.collect()).await.into_iter();
+        let mut found = Vec::with_capacity(answers.len() / 2);
+        while let Some(value) = answers.next() {
+            found.push(with_ttl(Some(value), answers.next()));
+        }
+        found
     }
 
     /// Reads the entry of `key` in what was found, if it is intact, of this cache, and not invalidated. `read` gets the payload,
@@ -93,7 +120,8 @@ impl RemoteTier {
 
 impl Inner {
     fn set_out(&self, key: &[u8]) -> Option<Outset> {
-        let change = self.changes[self.change_of(key)].load(Ordering::Acquire);
+        let place = self.change_of(key);
+        let change = self.changes[place].load(Ordering::Acquire);
         if !self.may_read(key) {
             self.count(Count::Skipped);
             return None;
@@ -102,7 +130,7 @@ impl Inner {
             return None;
         }
         let moment = if self.remote.is_raw { self.echo.lock().moment() } else { 0 };
-        Some(Outset { change, moment })
+        Some(Outset { place, change, moment })
     }
 
     fn come_back(&self, key: &[u8], outset: Outset, found: Result<Value, Trouble>) -> Option<Bytes> {
@@ -113,7 +141,7 @@ impl Inner {
             Err(Trouble::Away(_) | Trouble::Full) => return self.nothing(Count::Skipped),
             Ok(_) | Err(_) => return self.nothing(Count::Failed),
         };
-        if self.changes[self.change_of(key)].load(Ordering::Acquire) != outset.change || !self.may_read(key) {
+        if self.changes[outset.place].load(Ordering::Acquire) != outset.change || !self.may_read(key) {
             return self.nothing(Count::Skipped);
         }
         if self.remote.is_raw {
