@@ -37,8 +37,8 @@
 //! - *Pinned entries beyond three quarters of the space* would make reclaim write for ever: then they are as good as hot.
 //! - *A footer that is not there or damaged*: the segment is read through; what then still is in the index goes by number.
 //! - *A record that does not verify, a read that fails*: the entry goes with the file, and is counted.
-//! - *A store that closes* takes no more copies: the turn ends without effect, unless the writer needs the space to write
-//!   down what waits; then the segment goes without.
+//! - *A store that closes* takes no more copies once its writer has ended, which needs no space either: the turn ends without
+//!   effect.
 //! - *A file that cannot be removed* stays, and its entries with it; the next turn tries again. Nothing behind it is dropped
 //!   before, so the chain has no gap.
 //! - *A device that fails while the writer has space*: nothing is dropped until the copies are written.
@@ -140,7 +140,10 @@ impl Reclaim {
         let chosen = if all { survey.all() } else { turn.chosen(core, &survey) };
         let carried = self.carry(core, &oldest, &chosen);
         turn.note_carried(oldest.seq, carried.bytes);
-        let is_owed = carried.is_closed || turn.owes(oldest.seq);
+        if carried.is_closed {
+            return false;
+        }
+        let is_owed = turn.owes(oldest.seq);
         if !is_settled(core, oldest.seq, is_owed, &survey.pins_elsewhere(core)) {
             return false;
         }

@@ -216,3 +216,21 @@ fn a_walk_says_which_entry_is_damaged_takes_it_out_and_goes_on() {
     assert!(jays.keys().all(|key| key.is_ok()), "it is said once");
     store.close().unwrap();
 }
+
+/// A store that was made smaller, and closed before it was, went on dropping segments behind its writer.
+#[test]
+fn a_closed_store_drops_no_segment_of_which_it_could_not_carry_what_is_pinned() {
+    let (device, store) = store(Options::bytes(4 << 20).segment_len(1 << 16));
+    let pins = store.namespace("pins").unwrap();
+    let pinned = PutOptions { is_pinned: true, ..PutOptions::default() };
+    pins.put_with(b"pin", b"stays", pinned).unwrap();
+    for number in 0..200_u32 {
+        pins.put(&number.to_le_bytes(), &[1; 1000]).unwrap();
+    }
+    store.close().unwrap();
+    let core = &store.handle.core;
+    assert!(!core.reclaim.oldest(core, false));
+    assert_eq!(store.stats().reclaimed_segments, 0);
+    let again = Store::open_on(device, Options::bytes(4 << 20).segment_len(1 << 16)).unwrap();
+    assert_eq!(again.namespace("pins").unwrap().get(b"pin").unwrap().as_deref(), Some(&b"stays"[..]));
+}
