@@ -8,6 +8,8 @@
 
 #[path = "faults/bits.rs"]
 mod bits;
+#[path = "model/config.rs"]
+mod config;
 #[path = "faults/device.rs"]
 mod device;
 #[path = "faults/directed.rs"]
@@ -17,10 +19,11 @@ mod reference;
 #[path = "model/steps.rs"]
 mod steps;
 
+use config::{Config, Ground};
 use reference::{End, Lengths, Random};
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use scrubjay_disk::{Admission, Io, Overload, SimulatedDevice, Sync};
-use steps::{Config, Ground, Steps};
+use steps::Steps;
 
 /// Calls on a store before it comes to its end.
 const STEPS: u32 = 150;

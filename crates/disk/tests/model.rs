@@ -6,12 +6,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may, in its helpers too")]
 
+#[path = "model/config.rs"]
+mod config;
 #[path = "model/reference.rs"]
 mod reference;
 #[path = "model/steps.rs"]
 mod steps;
 
-use steps::{Config, Ground, Steps};
+use config::{Config, Ground};
+use steps::Steps;
 
 const STEPS: u32 = 500;
 

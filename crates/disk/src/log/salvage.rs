@@ -7,7 +7,8 @@
 //! than they mean. And the chain of files must have no gap, so numbers that never got a file get an empty segment. Opening must
 //! not take the end of the one that was given up for one that is lost, so the next header says where it is.
 
-use super::{Block, Log};
+use super::Log;
+use super::head::Block;
 use crate::place::Position;
 use crate::record::{self, Kind, Record};
 use crate::segment::{Previous, SegmentHeader};

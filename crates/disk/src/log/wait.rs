@@ -2,7 +2,8 @@
 //!
 //! Nothing here waits for ever: it ends when the device fails, when it does not answer, or when the store closes.
 
-use super::{Head, Log};
+use super::Log;
+use super::head::Head;
 use crate::clock;
 use crate::place::Position;
 use parking_lot::MutexGuard;

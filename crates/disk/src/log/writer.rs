@@ -5,7 +5,8 @@
 //! wishes. A segment that fails again and again is given up, and what was not written goes to the next one
 //! ([`salvage`](super::salvage)).
 
-use super::{Block, Log, SPARE_AT_REST, SegmentEnd, SegmentFile};
+use super::head::{Block, SPARE_AT_REST, SegmentEnd};
+use super::{Log, SegmentFile};
 use crate::bandwidth::Bandwidth;
 use crate::block::AlignedBuffer;
 use crate::clock;

@@ -1,8 +1,9 @@
 //! Files that are not as they were left: bits flipped, ends cut off, files gone or foreign. A miss and a counter, or an error when the
 //! store is opened; never a wrong value, and where what is gone can be told, never a removed one.
 
+use super::config::{Config, Ground};
 use super::reference::{End, Key, Lengths, Random};
-use super::steps::{Config, Ground, Steps, names};
+use super::steps::{Steps, names};
 use super::{cases, check, config};
 use scrubjay_disk::{ErrorKind, SimulatedDevice, Store};
 use std::sync::Arc;

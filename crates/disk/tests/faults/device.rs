@@ -1,6 +1,6 @@
 //! A device that fails for longer, is full, or does not answer: what the store says, what it still does, and that it recovers.
 
-use super::steps::SEGMENT_LEN;
+use super::config::SEGMENT_LEN;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use scrubjay_disk::{ErrorKind, Namespace, Options, Overload, Put, SimulatedDevice, State, Store, Why};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Crashes that chance seldom finds, one story each.
 
-use super::steps::SEGMENT_LEN;
+use super::config::SEGMENT_LEN;
 use scrubjay_disk::simulated::{Fault, Injection, Operation};
 use scrubjay_disk::{Namespace, Options, Put, PutOptions, SimulatedDevice, Store, Sync, Why};
 use std::sync::Arc;
