@@ -33,6 +33,7 @@ use settings::Settings;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use suspects::Suspects;
 use tasks::Tasks;
 use times::Jitter;
 use tokio::runtime::Handle;
@@ -55,6 +56,7 @@ mod on_remote;
 mod read;
 mod refresh;
 mod settings;
+mod suspects;
 mod tasks;
 mod tend;
 mod times;
@@ -141,6 +143,7 @@ pub(crate) struct Shared<K, V> {
     /// The own changes that are on their way to tiers which others share, if there is such a tier.
     underway: Option<Underway>,
     avoided: Avoided,
+    suspects: Suspects,
 }
 
 /// The compressed tier, and how values become its bytes.

@@ -24,6 +24,7 @@ mod place;
 mod reach;
 mod read;
 mod report;
+mod suspects;
 #[cfg(test)]
 mod tests;
 mod tier;
@@ -32,4 +33,5 @@ mod write;
 
 pub use counters::ObjectStats;
 pub use options::Object;
+pub(crate) use suspects::Suspicion;
 pub(crate) use tier::{Encoded, Found, ObjectBorn, ObjectSetup, ObjectTier, Settled};

@@ -8,6 +8,8 @@ mod away;
 mod loads;
 #[path = "remote/news.rs"]
 mod news;
+#[path = "remote/objects.rs"]
+mod objects;
 #[path = "remote/values.rs"]
 mod values;
 

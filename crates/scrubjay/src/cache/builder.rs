@@ -5,6 +5,7 @@ mod times;
 
 use super::avoided::Avoided;
 use super::coherence::{Hearing, Underway};
+use super::suspects::Suspects;
 use super::tasks::Tasks;
 use super::times::Jitter;
 use super::warm::Warming;
@@ -392,6 +393,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> CacheBuilder<K, V> {
             disk,
             underway: (remote.is_some() || object.is_some()).then(|| Underway::new(&epochs)),
             avoided: Avoided::default(),
+            suspects: Suspects::default(),
             remote,
             object,
             leases: Leases::new(Arc::clone(&epochs)),

@@ -165,14 +165,15 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     }
 
     /// Another process has changed the key: what is here of it goes, and no load that began before may store.
-    fn changed_elsewhere(&self, key_bytes: &[u8]) {
+    fn changed_elsewhere(self: &Arc<Self>, key_bytes: &[u8]) {
         let Some(key) = K::decode(key_bytes) else { return };
         let hash = self.memory.hash(&key);
+        let mut suspicion = None;
         let left = {
             let mut stripe = self.leases.lock(hash);
             stripe.revoke(&key);
             if let Some(object) = &self.object {
-                object.tier.changed(key_bytes);
+                suspicion = Some(object.tier.suspect(key_bytes));
             }
             let (left, would_serve) = self.take_out(&mut stripe, hash, &key, key_bytes);
             if would_serve {
@@ -181,6 +182,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             left
         };
         self.let_go(left);
+        if let Some(suspicion) = suspicion {
+            self.judge_behind(key_bytes, suspicion);
+        }
     }
 
     /// Takes the key out of the tiers of this process, and raises the stripe. Whether one of them would have served it.

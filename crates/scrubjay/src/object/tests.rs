@@ -286,7 +286,7 @@ async fn what_another_process_changed_does_not_count_until_its_pack_is_seen() {
     assert_eq!(get(&other, "42").await.as_deref(), Some("old"));
     clock.advance(SECOND);
     put(&one, "42", "new");
-    other.changed(b"42");
+    other.judge(other.suspect(b"42"), true);
     assert_eq!(get(&other, "42").await, None);
     other.refresh().await.unwrap();
     assert_eq!(get(&other, "42").await, None, "the old pack does not bring it back");
@@ -299,6 +299,32 @@ async fn what_another_process_changed_does_not_count_until_its_pack_is_seen() {
     assert_eq!(get(&other, "43").await.as_deref(), Some("later"));
     other.refresh().await.unwrap();
     assert_eq!(get(&other, "42").await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_key_that_there_are_news_of_is_not_served_until_they_are_judged() {
+    let (store, clock) = (store(), Clock::held());
+    let tier = open(on(&store), &clock).await;
+    put(&tier, "42", "written");
+    tier.flush().await.unwrap();
+    put(&tier, "43", "waits");
+    for (key, value) in [("42", "written"), ("43", "waits")] {
+        let first = tier.suspect(key.as_bytes());
+        assert_eq!(get(&tier, key).await, None);
+        let second = tier.suspect(key.as_bytes());
+        tier.judge(first, false);
+        assert_eq!(get(&tier, key).await, None, "there were news since");
+        tier.judge(second, false);
+        assert_eq!(get(&tier, key).await.as_deref(), Some(value), "the server had only let it go");
+        let third = tier.suspect(key.as_bytes());
+        clock.advance(SECOND);
+        put(&tier, key, "put since");
+        tier.judge(third, true);
+        assert_eq!(get(&tier, key).await.as_deref(), Some("put since"));
+        tier.judge(tier.suspect(key.as_bytes()), true);
+        assert_eq!(get(&tier, key).await, None);
+    }
+    assert_eq!(tier.stats().0.drops.skipped, 4, "what is not known is counted as such");
 }
 
 #[tokio::test]

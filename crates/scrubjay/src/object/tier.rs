@@ -29,8 +29,6 @@ use tokio::runtime::Handle;
 
 /// What an entry may have beside its value: key, namespace, tags, header.
 const BESIDE_VALUE_MAX: u64 = 96 << 10;
-/// Keys of which another process has changed something lately.
-const MASKS_MAX: usize = 1 << 16;
 /// Packs of a clock that is further ahead are not believed: a day.
 const AHEAD_MS_MAX: u64 = 86_400_000;
 /// Bits of a stamp that count within a millisecond.
@@ -85,6 +83,8 @@ pub(super) struct State {
     pub(super) floors: HashMap<u16, u64, ahash::RandomState>,
     /// Keys that others have changed, and when that was heard: packs up to then say nothing of them.
     pub(super) masks: HashMap<u64, u64, ahash::RandomState>,
+    /// Keys that there are news of, and it is not known yet what they mean.
+    pub(super) suspects: HashMap<u64, u64, ahash::RandomState>,
     /// Packs that cannot be read.
     pub(super) bad: HashSet<PackName, ahash::RandomState>,
     /// The store was listed to the end once.
@@ -378,6 +378,9 @@ impl ObjectTier {
     pub(super) fn look(&self, hash: u64) -> Looked {
         let unix_ms = self.unix_ms();
         let state = self.state.lock();
+        if state.suspects.contains_key(&hash) {
+            return Looked::Skipped;
+        }
         let waiting = state.pending.find(hash).filter(|waiting| !state.is_suspect(hash, waiting));
         let is_trusted = state.is_trusted(self.clock.now_ms());
         let known = if is_trusted { state.index.find(hash, unix_ms) } else { None };
@@ -484,22 +487,6 @@ impl ObjectTier {
             Mark::Cleared => state.void(stamp),
             Mark::Floor(place) => _ = state.floors.insert(place, stamp),
         }
-    }
-
-    /// Another process wrote or removed the key just now (the remote tier says so): what is known of it does not count, until
-    /// it is seen in a pack of later.
-    pub(crate) fn changed(&self, key: &[u8]) {
-        let hash = hash_of(key);
-        let stamp = self.next_stamp();
-        let mut state = self.state.lock();
-        if state.masks.len() >= MASKS_MAX {
-            state.masks.clear();
-            drop(state);
-            return self.distrust();
-        }
-        state.index.forget(hash, 0);
-        state.pending.forget_entry(hash);
-        state.masks.insert(hash, stamp);
     }
 
     /// Nobody knows what other processes changed lately: nothing is served until the store was listed again, which begins now.

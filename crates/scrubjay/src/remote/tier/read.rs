@@ -3,6 +3,7 @@
 use super::super::counters::Count;
 use super::super::gather::{Answer, NameList, Server};
 use super::super::link::Trouble;
+use super::super::names::KeyNames;
 use super::super::transactions::of;
 use super::{Inner, Mark, RemoteTier};
 use crate::entry::{SharedBorn, Tags, Times};
@@ -89,6 +90,24 @@ impl RemoteTier {
             found.push(with_ttl(Some(value), answers.next()));
         }
         found
+    }
+
+    /// Of keys that there were news of: whether the server itself has let the entry go, since its time was over or it needed the room.
+    /// Then there is neither an entry nor the mark of a removal. Whatever is not known was not; nor is it in raw mode, where others
+    /// remove without a mark.
+    pub(crate) async fn were_let_go(&self, keys: &[Vec<u8>]) -> Vec<bool> {
+        let names: Vec<_> = keys.iter().map(|key| self.inner.names.of(key)).collect();
+        if self.inner.remote.is_raw || names.iter().any(Option::is_none) {
+            return vec![false; keys.len()];
+        }
+        let exist = |names: KeyNames| {
+            let mut exist = of("EXISTS", &names.data);
+            exist.arg(&names.tombstone);
+            exist
+        };
+        let answers = self.link.run_many(names.into_iter().flatten().map(exist).collect()).await;
+        let mut were = answers.into_iter().map(|answer| matches!(answer, Ok(Value::Int(0))));
+        keys.iter().map(|_| were.next().unwrap_or(false)).collect()
     }
 
     /// Reads the entry of `key` in what was found, if it is intact, of this cache, and not invalidated. `read` gets the payload,

@@ -1,0 +1,65 @@
+//! News of keys, until it is known what they mean.
+//!
+//! The remote tier tells of each entry that goes there: one that was replaced or removed, but also one whose time was over or that the
+//! server needed the room of. The first kind makes what lies here old; the second is just what this tier is for. So a key that there
+//! are news of is **suspected**: it is not served until somebody has looked what is there, and then it is either
+//! [changed](ObjectTier::judge) or as good as before.
+//!
+//! Each suspicion is judged, so there are no more than the cache asks about at once.
+//!
+//! **Invariant:** what is put after the news is touched by no judgement on them.
+
+use super::hash::hash_of;
+use super::tier::{ObjectTier, State};
+
+/// Keys that others have changed lately, at most. Beyond, nothing is served until the store was listed again.
+const MASKS_MAX: usize = 1 << 16;
+
+/// That there were news of a key, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Suspicion {
+    hash: u64,
+    stamp: u64,
+}
+
+impl ObjectTier {
+    /// There are news of the key: it is not served until [`judge`](ObjectTier::judge) is called. Of several suspicions the last counts.
+    pub(crate) fn suspect(&self, key: &[u8]) -> Suspicion {
+        let suspicion = Suspicion { hash: hash_of(key), stamp: self.next_stamp() };
+        self.state.lock().suspects.insert(suspicion.hash, suspicion.stamp);
+        suspicion
+    }
+
+    /// What the news meant. If another process wrote or removed the key (`is_changed`; whoever does not know says so, too), what was
+    /// known of it does not count, until it is seen in a pack of later.
+    pub(crate) fn judge(&self, suspicion: Suspicion, is_changed: bool) {
+        let Suspicion { hash, stamp } = suspicion;
+        let mut state = self.state.lock();
+        if state.suspects.get(&hash) == Some(&stamp) {
+            state.suspects.remove(&hash);
+        }
+        if !is_changed {
+            return;
+        }
+        if state.masks.len() >= MASKS_MAX {
+            state.masks.clear();
+            drop(state);
+            return self.distrust();
+        }
+        state.forget_until(hash, stamp);
+    }
+}
+
+impl State {
+    /// What is known of the key up to this stamp does not count.
+    fn forget_until(&mut self, hash: u64, stamp: u64) {
+        if self.index.find(hash, 0).is_some_and(|known| known.stamp <= stamp) {
+            self.index.forget(hash, 0);
+        }
+        if self.pending.find(hash).is_some_and(|waiting| waiting.entry.is_some() && waiting.stamp <= stamp) {
+            self.pending.forget_entry(hash);
+        }
+        let heard = self.masks.entry(hash).or_insert(0);
+        *heard = stamp.max(*heard);
+    }
+}
