@@ -234,3 +234,15 @@ fn a_closed_store_drops_no_segment_of_which_it_could_not_carry_what_is_pinned() 
     let again = Store::open_on(device, Options::bytes(4 << 20).segment_len(1 << 16)).unwrap();
     assert_eq!(again.namespace("pins").unwrap().get(b"pin").unwrap().as_deref(), Some(&b"stays"[..]));
 }
+
+#[test]
+fn a_sync_that_failed_is_an_error_of_the_close_only_where_a_close_makes_durable() {
+    for sync in [Sync::None, Sync::Each] {
+        let (device, store) = store(Options::bytes(4 << 20).sync(sync));
+        let jays = store.namespace("jays").unwrap();
+        device.inject(Injection::after(0, Fault::Fail).only(&[Operation::Sync]));
+        let put = jays.put(b"key", b"value");
+        assert_eq!(put.and_then(|_| store.sync()).unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(store.close().is_ok(), sync == Sync::None);
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct Steps {
     pub(crate) log: Vec<String>,
     /// Whether the device may fail: calls may say so.
     pub(crate) may_fail: bool,
+    /// Whether the device failed the last call that changes something.
+    pub(crate) was_refused: bool,
     /// Whether namespaces are cleared.
     pub(crate) may_clear: bool,
 }
@@ -56,6 +58,7 @@ impl Steps {
             namespaces,
             log: Vec::new(),
             may_fail: false,
+            was_refused: false,
             may_clear: true,
         }
     }
@@ -185,6 +188,7 @@ impl Steps {
 
     /// What a call said; `None` if the device failed it and may.
     fn permit<R>(&mut self, result: Result<R, Error>) -> Result<Option<R>, String> {
+        self.was_refused = result.is_err();
         match result {
             Ok(result) => Ok(Some(result)),
             Err(error) if self.may_fail && error.kind() == ErrorKind::Unavailable => {
@@ -404,7 +408,8 @@ impl Steps {
     }
 
     pub(crate) fn close_and_reopen(&mut self) -> Verdict {
-        self.store.close().map_err(|error| error.to_string())?;
+        let closed = self.store.close();
+        self.permit(closed)?;
         self.reopen(End::Closed)
     }
 
