@@ -1,7 +1,7 @@
 //! From one shared store to another, with the cache in use.
 //!
 //! Two caches stand side by side, each with a store of its own; this is in front of both. `phase.rs` says which of them is
-//! read, `write.rs` how a change reaches both, `read.rs` and `load.rs` the way of a lookup, `compare.rs` the sample of reads in
+//! read, `write.rs` how a change reaches both, `read.rs` and `load.rs` the way of a lookup, `many.rs` calls for many keys, `compare.rs` the sample of reads in
 //! which both are asked. It knows no more of a cache than everybody does.
 //!
 //! **Invariant:** in every phase but `Old`, what changes in the one changes in the other, and a key's changes reach both in the
@@ -9,6 +9,7 @@
 
 mod compare;
 mod load;
+mod many;
 mod phase;
 mod read;
 mod stats;

@@ -6,6 +6,8 @@
 mod away;
 #[path = "remote/loads.rs"]
 mod loads;
+#[path = "remote/migrations.rs"]
+mod migrations;
 #[path = "remote/news.rs"]
 mod news;
 #[path = "remote/objects.rs"]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// How long the other cache may take until it calls the loader.
-const OTHER_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const OTHER_WITHIN: Duration = Duration::from_secs(1);
 
 /// A caller's loader.
 type Loader<K, V> = Box<dyn FnOnce(K) -> Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Send>> + Send>;

@@ -24,15 +24,25 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Inner<K, V> {
         phase.side(|percent| Self::number(key) % 100 < u32::from(percent))
     }
 
+    /// Where the changes of a key wait for each other.
+    pub(super) fn stripe(key: &K) -> usize {
+        // Other bits than those by which reads are moved, so that these share no fate.
+        usize::try_from(Self::number(key) >> 16).unwrap_or(0) % STRIPES
+    }
+
     /// The key's changes reach both caches in the same order.
     async fn in_order(&self, key: &K) -> MutexGuard<'_, ()> {
-        // Other bits than those by which reads are moved, so that these share no fate.
-        let stripe = usize::try_from(Self::number(key) >> 16).unwrap_or(0) % STRIPES;
-        self.stripes[stripe].lock().await
+        self.stripes[Self::stripe(key)].lock().await
     }
 
     /// The one outcome of a change of both caches.
-    fn judged<T>(&self, phase: Phase, read: Side, own: Result<T, Error>, other: Result<T, Error>) -> Result<T, Error> {
+    pub(super) fn judged<T>(
+        &self,
+        phase: Phase,
+        read: Side,
+        own: Result<T, Error>,
+        other: Result<T, Error>,
+    ) -> Result<T, Error> {
         if let Err(error) = &other {
             self.counters.count_error(read.other());
             if phase.shadow() != Some(read.other()) {
