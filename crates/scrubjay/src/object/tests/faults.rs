@@ -193,15 +193,28 @@ impl ObjectStore for Faulty {
     }
 }
 
+/// A tier on a store that goes wrong when it is told to.
+struct Failing {
+    inner: Arc<InMemory>,
+    faulty: Arc<Faulty>,
+    clock: Clock,
+    tier: Arc<ObjectTier>,
+}
+
+async fn failing() -> Failing {
+    let (inner, clock) = (store(), Clock::tokio());
+    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
+    let tier = open(limited(&faulty), &clock).await;
+    Failing { inner, faulty, clock, tier }
+}
+
 fn limited(store: &Arc<Faulty>) -> Object {
     on(store).read_timeout(SECOND / 2).write_timeout(SECOND)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_for_a_while_loses_nothing_that_waits() {
-    let (inner, clock) = (store(), Clock::tokio());
-    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
-    let tier = open(limited(&faulty), &clock).await;
+    let Failing { inner, faulty, clock, tier } = failing().await;
     put(&tier, "42", "old");
     tier.flush().await.unwrap();
     faulty.one_in(1);
@@ -224,9 +237,7 @@ async fn a_store_that_fails_for_a_while_loses_nothing_that_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn reads_that_fail_open_the_breaker_and_one_that_is_well_closes_it() {
-    let (inner, clock) = (store(), Clock::tokio());
-    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
-    let tier = open(limited(&faulty), &clock).await;
+    let Failing { faulty, tier, .. } = failing().await;
     put(&tier, "42", "Ada");
     tier.flush().await.unwrap();
     faulty.one_in(1);
@@ -244,9 +255,7 @@ async fn reads_that_fail_open_the_breaker_and_one_that_is_well_closes_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_learns_no_news_for_long_reads_nothing_until_it_does() {
-    let (inner, clock) = (store(), Clock::tokio());
-    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
-    let tier = open(limited(&faulty), &clock).await;
+    let Failing { faulty, tier, .. } = failing().await;
     put(&tier, "42", "Ada");
     tier.flush().await.unwrap();
     faulty.one_in(1);
@@ -260,9 +269,7 @@ async fn a_process_that_learns_no_news_for_long_reads_nothing_until_it_does() {
 
 #[tokio::test(start_paused = true)]
 async fn entries_that_could_not_be_written_for_ten_minutes_are_dropped_and_no_older_value_comes_to_light() {
-    let (inner, clock) = (store(), Clock::tokio());
-    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
-    let tier = open(limited(&faulty), &clock).await;
+    let Failing { inner, faulty, clock, tier } = failing().await;
     put(&tier, "42", "old");
     tier.flush().await.unwrap();
     put(&tier, "42", "new");
@@ -278,9 +285,7 @@ async fn entries_that_could_not_be_written_for_ten_minutes_are_dropped_and_no_ol
 
 #[tokio::test(start_paused = true)]
 async fn more_removals_than_can_wait_give_up_the_whole_cache() {
-    let (inner, clock) = (store(), Clock::tokio());
-    let faulty = Faulty::new(Arc::clone(&inner), 1, 0, false);
-    let tier = open(limited(&faulty), &clock).await;
+    let Failing { inner, faulty, clock, tier } = failing().await;
     put(&tier, "42", "Ada");
     tier.flush().await.unwrap();
     faulty.one_in(1);
