@@ -1,4 +1,4 @@
-//! Three masters of `redis-server` that share the slots.
+//! Three masters of `redis-server` that share the slots, and replicas where a test wants some.
 
 use crate::clock::wait_for;
 use crate::console::{Console, Reply};
@@ -8,7 +8,8 @@ const SLOTS: u16 = 16_384;
 /// Milliseconds after which a silent node counts as failed.
 const NODE_TIMEOUT_MS: &str = "2000";
 
-/// A Redis Cluster of three masters and no replicas, ready when each of them says so (about two seconds).
+/// A Redis Cluster of three masters, ready when each of them says so (about two seconds). Replicas come with
+/// [`RedisCluster::add_replica`].
 ///
 /// ```no_run
 /// use scrubjay_harness::RedisCluster;
@@ -20,6 +21,7 @@ const NODE_TIMEOUT_MS: &str = "2000";
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<RedisServer>,
+    arguments: Vec<String>,
 }
 
 impl RedisCluster {
@@ -34,32 +36,39 @@ impl RedisCluster {
         let arguments = [&fixed, arguments].concat();
         let nodes: Vec<RedisServer> = (0..3).map(|_| RedisServer::start_with(&arguments)).collect();
         for (number, node) in (0..3_u16).zip(&nodes) {
-            let share = |number: u16| (u32::from(SLOTS) * u32::from(number) / 3).to_string();
-            let last = share(number + 1).parse::<u16>().expect("a slot") - 1;
+            let (first, last) =
+                (SLOTS / 3 * number, if number == 2 { SLOTS - 1 } else { SLOTS / 3 * (number + 1) - 1 });
             let mut console = node.console();
-            console.ok(&["CLUSTER", "ADDSLOTSRANGE", &share(number), &last.to_string()]);
+            // Redis 6.2 has no ADDSLOTSRANGE.
+            let slots: Vec<String> = (first..=last).map(|slot| slot.to_string()).collect();
+            let words = ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(String::as_str));
+            console.ok(&words.collect::<Vec<_>>());
             console.ok(&["CLUSTER", "SET-CONFIG-EPOCH", &(number + 1).to_string()]);
-            // Each knows each from the start: gossip would take a second more.
+        }
+        // Each knows each from the start: gossip would take a second more.
+        for node in &nodes {
             for other in nodes.iter().filter(|other| other.port() != node.port()) {
-                console.ok(&["CLUSTER", "MEET", "127.0.0.1", &other.port().to_string()]);
+                node.console().ok(&["CLUSTER", "MEET", "127.0.0.1", &other.port().to_string()]);
             }
         }
-        let cluster = RedisCluster { nodes };
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let cluster = RedisCluster { nodes, arguments };
         cluster.wait_until_ok();
         cluster
     }
 
-    /// Returns when every node that runs knows three nodes and says `cluster_state:ok`.
+    /// Returns when every node that runs knows all nodes and says `cluster_state:ok`.
     pub fn wait_until_ok(&self) {
+        let known = format!("cluster_known_nodes:{}", self.nodes.len());
         for node in self.nodes.iter().filter(|node| node.is_running()) {
             wait_for("the cluster to be ok", || {
                 let info = node.call(&["CLUSTER", "INFO"]).text();
-                (info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")).then_some(())
+                (info.contains("cluster_state:ok") && info.contains(&known)).then_some(())
             });
         }
     }
 
-    /// The masters.
+    /// All nodes: the three that begin as masters, then replicas.
     pub fn nodes(&self) -> &[RedisServer] {
         &self.nodes
     }
@@ -143,6 +152,65 @@ impl RedisCluster {
         for number in [to, from].into_iter().chain(others).filter(|number| self.nodes[*number].is_running()) {
             self.nodes[number].console().ok(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]);
         }
+    }
+
+    /// Starts a replica of node `of`; returns its number when it has all that its master has.
+    pub fn add_replica(&mut self, of: usize) -> usize {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        let replica = RedisServer::start_with(&arguments);
+        for node in &self.nodes {
+            replica.console().ok(&["CLUSTER", "MEET", "127.0.0.1", &node.port().to_string()]);
+        }
+        let number = self.nodes.len();
+        self.nodes.push(replica);
+        self.wait_until_ok();
+        let master = self.nodes[of].call(&["CLUSTER", "MYID"]).text();
+        self.nodes[number].console().ok(&["CLUSTER", "REPLICATE", &master]);
+        self.wait_until_replica(number);
+        number
+    }
+
+    /// Returns when node `number` is a replica that has what its master has, also one that was a master before it was killed.
+    pub fn wait_until_replica(&self, number: usize) {
+        let replication = |node: &RedisServer| node.call(&["INFO", "replication"]).text();
+        let online = format!("port={},state=online", self.nodes[number].port());
+        wait_for("the replica to follow its master", || {
+            let info = replication(&self.nodes[number]);
+            if !info.contains("role:slave") || !info.contains("master_link_status:up") {
+                return None;
+            }
+            // The master says so later, and hands over to none before that.
+            let mut running = self.nodes.iter().filter(|node| node.is_running());
+            running.any(|node| replication(node).contains(&online)).then_some(())
+        });
+    }
+
+    /// A replica becomes the master of its slots; returns when every node that runs knows. The old master, if it runs, hands
+    /// over first, so that nothing is lost, and is a replica then.
+    pub fn fail_over(&self, replica: usize) {
+        let id = self.nodes[replica].call(&["CLUSTER", "MYID"]).text();
+        // Who still takes it for something else does not vote for it.
+        let line = self.wait_until_all_see(&id, |line| line.contains("slave"));
+        let master_id = line.split(' ').nth(3).expect("its master").to_owned();
+        let mut running = self.nodes.iter().filter(|node| node.is_running());
+        let has_master = running.any(|node| node.call(&["CLUSTER", "MYID"]).text() == master_id);
+        // Without its consent the others are told, and not asked.
+        let words: &[&str] = if has_master { &["CLUSTER", "FAILOVER"] } else { &["CLUSTER", "FAILOVER", "TAKEOVER"] };
+        self.nodes[replica].console().ok(words);
+        // Its slots come last in the line.
+        self.wait_until_all_see(&id, |line| line.contains("master") && line.split(' ').count() > 8);
+        self.wait_until_ok();
+    }
+
+    /// Returns when every node that runs says that of the node with this id, with the line of the last.
+    fn wait_until_all_see(&self, id: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let see = |node: &RedisServer| {
+            let shown = node.call(&["CLUSTER", "NODES"]).text();
+            shown.lines().find(|line| line.starts_with(id) && is_so(line)).map(str::to_owned)
+        };
+        let running = self.nodes.iter().filter(|node| node.is_running());
+        let lines = running.map(|node| wait_for("all nodes to know what one is", || see(node)));
+        lines.fold(None, |_, line| Some(line)).expect("a node that runs")
     }
 
     /// Ends node `number` at once, as a crash would.

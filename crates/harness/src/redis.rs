@@ -5,17 +5,43 @@ use crate::clock::{PATIENCE, wait_until};
 use crate::console::{Console, Reply};
 use crate::ports;
 use crate::process::Running;
+use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use tempfile::TempDir;
 
 /// How often another port is tried when somebody was faster.
 const ATTEMPTS: usize = 10;
+/// Another program than the `redis-server` that is installed: another version, or Valkey.
+const PROGRAM_VARIABLE: &str = "SCRUBJAY_REDIS_SERVER";
+
+/// What these servers run.
+struct Program {
+    path: OsString,
+    /// Of Redis, or of what replaces it.
+    major: u32,
+}
+
+/// Asked once.
+fn program() -> &'static Program {
+    static PROGRAM: OnceLock<Program> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let path = std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| "redis-server".into());
+        let output = Command::new(&path).arg("--version").output().unwrap_or_else(|error| {
+            panic!("these tests need redis-server 6.2 or later (apt-get install redis-server): {error}")
+        });
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = text.split_once("v=").and_then(|(_, version)| version.split('.').next()?.parse().ok());
+        Program { path, major: version.unwrap_or_else(|| panic!("no version of a redis-server: {text:?}")) }
+    })
+}
 
 /// A `redis-server` on a free port, its data in a folder of its own; nothing is saved unless an argument says so.
 ///
-/// Where the program is not installed, starting panics and says what to install (`cargo xtask test` does it by itself).
+/// Where the program is not installed, starting panics and says what to install (`cargo xtask test` does it by itself). Another
+/// one is run where the environment's `SCRUBJAY_REDIS_SERVER` names it: Redis 6.2, Valkey.
 ///
 /// ```no_run
 /// use scrubjay_harness::RedisServer;
@@ -68,9 +94,7 @@ impl RedisServer {
 
     /// False when it ended before it answered.
     fn try_start(&mut self) -> bool {
-        let started = Running::start(&mut self.command()).unwrap_or_else(|error| {
-            panic!("these tests need redis-server 6.2 or later (apt-get install redis-server): {error}")
-        });
+        let started = Running::start(&mut self.command()).unwrap_or_else(|error| panic!("redis-server: {error}"));
         let running = self.running.insert(started);
         let (address, is_tls) = (SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)), self.certificates.is_some());
         let is_up = wait_until(PATIENCE, || {
@@ -91,11 +115,16 @@ impl RedisServer {
 
     fn command(&self) -> Command {
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).expect("a log");
-        let mut command = Command::new("redis-server");
+        let program = program();
+        let mut command = Command::new(&program.path);
         let (port, plain) = (self.port.to_string(), self.certificates.is_none());
         command.args(["--port", if plain { &port } else { "0" }, "--bind", "127.0.0.1", "--dir"]);
-        command.arg(self.folder.path()).args(["--save", "", "--appendonly", "no", "--enable-debug-command", "yes"]);
+        command.arg(self.folder.path()).args(["--save", "", "--appendonly", "no"]);
         command.args(["--repl-diskless-sync-delay", "0"]);
+        if program.major >= 7 {
+            // Before, it was on.
+            command.args(["--enable-debug-command", "yes"]);
+        }
         if let Some(certificates) = &self.certificates {
             command.args(["--tls-port", &port, "--tls-auth-clients", "no"]);
             command.arg("--tls-cert-file").arg(certificates.server_path());

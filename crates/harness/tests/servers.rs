@@ -120,6 +120,25 @@ fn a_cluster_serves_every_slot_moves_them_and_knows_of_a_dead_node() {
 }
 
 #[test]
+fn a_replica_takes_over_from_a_dead_master_and_gives_back_to_one_that_lives() {
+    let mut cluster = RedisCluster::start();
+    let slot = RedisCluster::slot_of("a");
+    let first = cluster.owner_of(slot);
+    let second = cluster.add_replica(first);
+    let mut console = cluster.nodes()[first].console();
+    console.ok(&["SET", "a", "1"]);
+    assert_eq!(console.call(&["WAIT", "1", "0"]).number(), 1);
+    cluster.kill_node(first);
+    cluster.fail_over(second);
+    assert_eq!((cluster.owner_of(slot), cluster.nodes()[second].call(&["GET", "a"]).text()), (second, "1".into()));
+    cluster.nodes()[second].console().ok(&["SET", "a", "2"]);
+    cluster.node_mut(first).start_again();
+    cluster.wait_until_replica(first);
+    cluster.fail_over(first);
+    assert_eq!((cluster.owner_of(slot), cluster.nodes()[first].call(&["GET", "a"]).text()), (first, "2".into()));
+}
+
+#[test]
 fn our_own_server_answers_and_restarts_on_its_port() {
     let mut server = ScrubjayServer::start();
     let address = server.address();

@@ -12,6 +12,8 @@ mod migrations;
 mod news;
 #[path = "remote/objects.rs"]
 mod objects;
+#[path = "remote/replicas.rs"]
+mod replicas;
 #[path = "remote/values.rs"]
 mod values;
 

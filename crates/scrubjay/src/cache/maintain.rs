@@ -259,6 +259,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// let go. Returns when all that has happened. From then on every lookup
     /// is a miss, and every other call fails with `Closed`. Closing twice is harmless.
     ///
+    /// Changes that the remote tier's server has not had yet are tried once more if it is there, for five seconds and the time of
+    /// a command at most; those that are left then are lost, and the log says how many.
+    ///
     /// ```
     /// # use scrubjay::{Cache, ErrorKind, Memory};
     /// # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {

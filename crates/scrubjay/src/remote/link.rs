@@ -265,6 +265,11 @@ impl Link {
         self.inner.timers.pause(time).await;
     }
 
+    /// What the work results in; `None` if it takes longer, or the runtime ends.
+    pub(crate) async fn limit<F: Future>(&self, time: Duration, work: F) -> Option<F::Output> {
+        self.inner.timers.limit(time, work).await
+    }
+
     /// What was counted so far.
     pub(crate) fn stats(&self) -> LinkStats {
         self.inner.counters.read(self.inner.lanes.in_flight())

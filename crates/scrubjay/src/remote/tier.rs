@@ -189,6 +189,8 @@ pub(crate) struct RemoteTier {
     gather: Gather<Link>,
 }
 
+/// How long closing waits for changes that are still to be done, beside the time of a command.
+const CLOSING_MAX: Duration = if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(5) };
 /// A place for lookups to notice that a key was changed meanwhile.
 const CHANGES: usize = 256;
 
@@ -227,7 +229,7 @@ pub(super) struct Inner {
     /// Whether news of the stamps wait to be read.
     are_stamps_due: AtomicBool,
     catching_up: tokio::sync::Mutex<()>,
-    draining: tokio::sync::Mutex<()>,
+    draining: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl RemoteTier {
@@ -278,7 +280,7 @@ impl RemoteTier {
             trusted_ms: AtomicU64::new(now_ms),
             are_stamps_due: AtomicBool::new(false),
             catching_up: tokio::sync::Mutex::const_new(()),
-            draining: tokio::sync::Mutex::const_new(()),
+            draining: Arc::default(),
             remote,
         });
         let link = Link::start(link, Arc::new(watch::Ear(Arc::clone(&inner))))?;
@@ -335,10 +337,12 @@ impl RemoteTier {
         self.inner.health(&self.link)
     }
 
-    /// Lets the server go. What is still to be done there is tried once more; the rest is lost, and said in the log.
+    /// Lets the server go. What is still to be done there is tried once more, for [`CLOSING_MAX`] and the time of a command
+    /// in all; the rest is lost, and said in the log.
     pub(crate) async fn close(&self) {
         if self.inner.is_serving(&self.link) {
-            let _ = self.inner.drain(&self.link).await;
+            let limit = CLOSING_MAX.saturating_add(self.inner.remote.command_timeout);
+            let _ = self.link.limit(limit, self.inner.drain(&self.link)).await;
         }
         let lost = self.inner.missed.lock().len();
         if lost > 0 {

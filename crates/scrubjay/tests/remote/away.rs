@@ -4,7 +4,7 @@ use super::*;
 use scrubjay::{Clock, ErrorKind, OnDisconnect, Removals};
 
 /// Everything that is not there is known to be not there soon.
-fn impatient(server: &RedisServer) -> Remote {
+pub(crate) fn impatient(server: &RedisServer) -> Remote {
     Remote::url(server.url()).command_timeout(Duration::from_secs(1)).connect_timeout(Duration::from_secs(1))
 }
 
@@ -197,4 +197,25 @@ async fn the_blocking_face_shares_as_well() {
     });
     blocking.await.unwrap();
     assert_eq!((a.get("jay").await, a.get("oak").await), (Some(2), Some(3)));
+}
+
+#[test]
+fn the_blocking_face_shares_over_a_server_without_scripts_from_threads_of_no_runtime() {
+    let server = scrubjay_harness::ScrubjayServer::start();
+    let remote = Remote::url(server.url()).command_timeout(Duration::from_secs(10));
+    let [a, b] = [remote.clone(), remote].map(|remote| builder(remote).build_blocking().unwrap());
+    for cache in [&a, &b] {
+        while !is_serving(cache.cache()) {
+            std::thread::yield_now();
+        }
+    }
+    a.insert("jay".into(), 1).unwrap();
+    assert_eq!(b.get("jay"), Some(1));
+    assert!(b.remove("jay").unwrap());
+    assert_eq!(b.get_or_load("oak", |_| Ok::<_, std::io::Error>(3)).unwrap(), 3);
+    while a.get("jay").is_some() {
+        std::thread::yield_now();
+    }
+    a.close().unwrap();
+    b.close().unwrap();
 }

@@ -1,7 +1,7 @@
 //! Making a session: connections to the server or to every master, and finding out what they are.
 
 use super::address::{Address, choose_cryptography};
-use super::live::{AbortOnDrop, Listening, Live, Node};
+use super::live::{Abilities, AbortOnDrop, Listening, Live, Node};
 use super::signals::Signals;
 use super::slots::{Slots, Topology, read_topology};
 use super::trouble::{Trouble, sound};
@@ -62,7 +62,8 @@ pub(super) async fn connect(inner: &Inner, signals: &Arc<Signals>) -> Result<Liv
     let (news, listening) = listen(inner, signals, &nodes, protocol).await?;
     let nodes = nodes.into_iter().zip(listening);
     let nodes = nodes.map(|((address, connection), listening)| Node { address, connection, listening }).collect();
-    Ok(Live::new(nodes, slots, has_scripts, news, Arc::clone(signals)))
+    let has_hello = protocol == ProtocolVersion::RESP3;
+    Ok(Live::new(nodes, slots, Abilities { has_scripts, has_hello }, news, Arc::clone(signals)))
 }
 
 /// The masters of a cluster, as this node sees them.
@@ -158,6 +159,11 @@ async fn greeted(
 }
 
 impl Greeting {
+    /// Whether it takes no writes, since it has them from another.
+    fn is_replica(&self) -> bool {
+        matches!(&*self.role, "replica" | "slave")
+    }
+
     /// Whether it is of use; where nothing is said it is believed to be.
     pub(super) fn judge(&self, is_cluster: bool) -> Result<(), String> {
         let mut numbers = self.version.split('.').map(|part| part.parse::<u32>().ok());
@@ -170,7 +176,7 @@ impl Greeting {
         match (&*self.mode, &*self.role) {
             ("cluster", _) => Ok(()),
             ("sentinel", _) => Err("this is a Sentinel, not a server that keeps data".to_owned()),
-            (_, "replica" | "slave") => Err("the server is a read-only replica, must be a master".to_owned()),
+            _ if self.is_replica() => Err("the server is a read-only replica, must be a master".to_owned()),
             ("standalone", _) if is_cluster => Err("the server is no node of a cluster: use Remote::url".to_owned()),
             _ => Ok(()),
         }
@@ -333,10 +339,20 @@ async fn ask(inner: &Inner, connection: &MultiplexedConnection, command: &redis:
     inner.in_time(inner.remote.connect_timeout, answer).await
 }
 
-/// Both ends of a node answer, within the limit.
-pub(super) async fn ping(node: &Node) -> Result<(), Trouble> {
+/// Both ends of a node answer, and it is a master yet, as far as it says.
+pub(super) async fn ping(node: &Node, has_hello: bool) -> Result<(), Trouble> {
     let ping = cmd("PING");
-    let commands = async { sound(node.connection.clone().send_packed_command(&ping).await).map(drop) };
+    let commands = async {
+        let question = if has_hello { cmd("HELLO") } else { ping.clone() };
+        match sound(node.connection.clone().send_packed_command(&question).await) {
+            Ok(answer) if read_hello(&answer).is_replica() => {
+                Err(Trouble::Away(format!("{}: the server has become a read-only replica", node.address.shown).into()))
+            }
+            Err(trouble) if trouble.concerns_the_tier() => Err(trouble),
+            // Who may not ask that has an answer, too.
+            _ => Ok(()),
+        }
+    };
     let news = async {
         let Some(Listening::Resp3(listening)) = &node.listening else { return Ok(()) };
         sound(listening.clone().send_packed_command(&ping).await).map(drop)

@@ -27,6 +27,8 @@ pub(super) struct Live {
     /// Where the slots are, in a cluster.
     pub(super) slots: Option<Slots>,
     pub(super) has_scripts: bool,
+    /// Whether it says what it is when it is asked by `HELLO`.
+    pub(super) has_hello: bool,
     pub(super) news: News,
     pub(super) breaker: Breaker,
     pub(super) signals: Arc<Signals>,
@@ -34,6 +36,12 @@ pub(super) struct Live {
     /// Whether everybody's commands are sent, and not only the watcher's.
     is_open: AtomicBool,
     has_ended: AtomicBool,
+}
+
+/// What a server can do, as it was found when it was connected.
+pub(super) struct Abilities {
+    pub(super) has_scripts: bool,
+    pub(super) has_hello: bool,
 }
 
 /// A master.
@@ -72,7 +80,7 @@ impl Live {
     pub(super) fn new(
         nodes: Vec<Node>,
         slots: Option<Slots>,
-        has_scripts: bool,
+        Abilities { has_scripts, has_hello }: Abilities,
         news: News,
         signals: Arc<Signals>,
     ) -> Live {
@@ -80,6 +88,7 @@ impl Live {
             nodes,
             slots,
             has_scripts,
+            has_hello,
             news,
             breaker: Breaker::default(),
             signals,

@@ -1,7 +1,7 @@
 //! The task that keeps a link connected: session after session, with a pause between them that grows.
 //!
 //! A session is: connect, tell the watcher, serve, and ask every second whether all is well. It ends when a connection does, when the
-//! server does not answer, when the masters of a cluster are others, or when the link is closed. While the breaker is open the session
+//! server does not answer or is a replica by now, when the masters of a cluster are others, or when the link is closed. While the breaker is open the session
 //! goes on, but serves the watcher alone; when its while is over the next answer in time closes it.
 //!
 //! A session runs in a task of its own, so that a panic in it (a watcher's bug) is a reason like others.
@@ -205,7 +205,8 @@ impl Session<'_> {
                 self.beat().await?;
             }
             // Whether it was answered in the time that callers have is another question.
-            let probe = self.inner.in_time(self.inner.remote.command_timeout, ping(&self.live.nodes[0]));
+            let probe =
+                self.inner.in_time(self.inner.remote.command_timeout, ping(&self.live.nodes[0], self.live.has_hello));
             if probe.await.is_ok() {
                 return self.catch_up().await;
             }
@@ -216,7 +217,7 @@ impl Session<'_> {
     async fn beat(&self) -> Result<(), Trouble> {
         let time = self.inner.remote.command_timeout.max(BEAT_TIMEOUT_MIN);
         let all = async {
-            try_join_all(self.live.nodes.iter().map(ping)).await?;
+            try_join_all(self.live.nodes.iter().map(|node| ping(node, self.live.has_hello))).await?;
             self.check_topology().await?;
             self.watcher.heartbeat(self.link).await
         };

@@ -3,6 +3,7 @@
 mod clusters;
 mod faults;
 mod parts;
+mod scripted;
 mod serving;
 mod ways_in;
 

@@ -9,6 +9,7 @@ use super::{Link, connect};
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value, cmd};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// A transaction is tried so often.
@@ -80,9 +81,15 @@ impl Link {
 
     async fn connection_for_transaction(&self, live: &Live) -> Result<MultiplexedConnection, Trouble> {
         let idle = live.pool.idle.lock().pop();
-        match idle {
-            Some(connection) => Ok(connection),
-            None => connect::dial(&self.inner, &live.nodes[0].address, None).await.map(|(connection, _)| connection),
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        // Not where the caller is: that may be no runtime, or one that ends while the connection is kept for others.
+        let (inner, address) = (Arc::clone(&self.inner), live.nodes[0].address.clone());
+        let dialled = self.inner.runtime.spawn(async move { connect::dial(&inner, &address, None).await });
+        match dialled.await {
+            Ok(dialled) => dialled.map(|(connection, _)| connection),
+            Err(_) => Err(Trouble::Away("the runtime of the cache has shut down".into())),
         }
     }
 }

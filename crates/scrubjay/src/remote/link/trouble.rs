@@ -46,7 +46,7 @@ impl Trouble {
     /// An error that the server has answered with.
     fn of_server(code: &str, detail: &str) -> Trouble {
         let whole = || Arc::from(format!("{code} {detail}").trim_end());
-        match code {
+        match code_within(code, detail).unwrap_or(code) {
             "OOM" => Trouble::Oom,
             "READONLY" => Trouble::ReadOnly,
             "WRONGTYPE" => Trouble::WrongType,
@@ -58,6 +58,31 @@ impl Trouble {
         }
     }
 }
+
+/// The code of what a command within a script has failed with, where the server puts words before it. Redis 6.2 has two such forms,
+/// of what a script has not caught and of what it hands on:
+///
+/// ```text
+/// ERR Error running script (call to f_<sha1>): @user_script:1: @user_script: 1: -READONLY You can't write against a read only replica.
+/// @user_script: 1: -READONLY You can't write against a read only replica.
+/// ERR Error running script (call to f_<sha1>): @user_script:1: WRONGTYPE Operation against a key holding the wrong kind of value
+/// ```
+fn code_within<'a>(code: &str, detail: &'a str) -> Option<&'a str> {
+    if code != SCRIPT && !(code == "ERR" && detail.starts_with("Error running script")) {
+        return None;
+    }
+    if detail.contains("The user executing the script can't run this command") {
+        return Some("NOPERM");
+    }
+    let words = detail.rsplit_once(SCRIPT).map_or(detail, |(_, words)| words);
+    // A number of a line, and then the error.
+    let mut words =
+        words.split([' ', ':']).filter(|word| !word.is_empty() && !word.bytes().all(|byte| byte.is_ascii_digit()));
+    words.next().map(|word| word.trim_start_matches('-'))
+}
+
+/// What the server calls a script.
+const SCRIPT: &str = "@user_script:";
 
 impl From<RedisError> for Trouble {
     fn from(error: RedisError) -> Trouble {

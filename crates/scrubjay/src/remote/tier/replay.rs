@@ -22,6 +22,11 @@ impl Inner {
     /// The server is away again.
     pub(super) async fn drain(&self, link: &Link) -> Result<(), Trouble> {
         let _one_at_a_time = self.draining.lock().await;
+        self.drain_now(link).await
+    }
+
+    /// The same, by whoever has the lock.
+    async fn drain_now(&self, link: &Link) -> Result<(), Trouble> {
         if !self.is_anything_missed.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -44,15 +49,17 @@ impl Inner {
         Ok(())
     }
 
-    /// The same without waiting for it.
+    /// The same without waiting for it, unless somebody is at it.
     pub(super) fn drain_behind(self: &Arc<Self>) {
         if !self.is_anything_missed.load(Ordering::Acquire) {
             return;
         }
         let Some(link) = self.link.load_full() else { return };
+        let Ok(one_at_a_time) = Arc::clone(&self.draining).try_lock_owned() else { return };
         let inner = Arc::clone(self);
         drop(self.runtime.spawn(async move {
-            if let Err(trouble) = inner.drain(&link).await {
+            let _one_at_a_time = one_at_a_time;
+            if let Err(trouble) = inner.drain_now(&link).await {
                 tracing::debug!(cache = &*inner.keeping.namespace, %trouble, "changes wait for the remote tier");
             }
         }));

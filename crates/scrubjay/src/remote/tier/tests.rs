@@ -19,10 +19,14 @@ enum Told {
 }
 
 #[derive(Debug, Default)]
-struct Log(Mutex<Vec<Told>>);
+struct Log(Mutex<Vec<Told>>, PanicsNext);
+
+/// Whether the next change that it is told of makes it panic.
+type PanicsNext = AtomicBool;
 
 impl Above for Log {
     fn changed(&self, key: &[u8]) {
+        assert!(!self.1.swap(false, Ordering::AcqRel), "a test makes it panic");
         self.0.lock().push(Told::Changed(key.to_vec()));
     }
 

@@ -45,6 +45,22 @@ impl Drop for Capped {
     }
 }
 
+/// The task that checks. If it ends before all is checked, by a panic of the tiers above or with its runtime, nobody
+/// knows what of it has changed: nothing above may serve, and the next news begin another.
+struct Checking(Option<Arc<Inner>>);
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        let Some(inner) = self.0.take() else { return };
+        {
+            let mut checks = inner.checks.lock();
+            checks.keys.clear();
+            checks.is_running = false;
+        }
+        inner.distrust();
+    }
+}
+
 /// What the link tells the tier.
 pub(super) struct Ear(pub(super) Arc<Inner>);
 
@@ -109,6 +125,18 @@ impl Watcher for Ear {
     }
 }
 
+impl Checking {
+    /// Compares what is there with what this process has written, until no news wait.
+    async fn check_all(mut self) {
+        while let Some(inner) = &self.0 {
+            match inner.to_check() {
+                Some(batch) => inner.check(batch).await,
+                None => drop(self.0.take()),
+            }
+        }
+    }
+}
+
 impl Inner {
     /// There are news of the key.
     fn hear(self: &Arc<Self>, key: Vec<u8>) {
@@ -129,8 +157,8 @@ impl Inner {
         let must_start = !std::mem::replace(&mut checks.is_running, true);
         drop(checks);
         if must_start {
-            let inner = Arc::clone(self);
-            drop(self.runtime.spawn(async move { inner.check_all().await }));
+            let checking = Checking(Some(Arc::clone(self)));
+            drop(self.runtime.spawn(checking.check_all()));
         }
     }
 
@@ -140,23 +168,15 @@ impl Inner {
         self.tell_changed(key);
     }
 
-    /// Compares what is there with what this process has written, until no news wait.
-    async fn check_all(&self) {
-        loop {
-            let batch: Vec<(Vec<u8>, u32)> = {
-                let mut checks = self.checks.lock();
-                let batch: Vec<_> = checks.keys.iter().take(BATCH).map(|(key, looks)| (key.clone(), *looks)).collect();
-                for (key, _) in &batch {
-                    checks.keys.remove(key);
-                }
-                checks.is_running = !batch.is_empty();
-                batch
-            };
-            if batch.is_empty() {
-                return;
-            }
-            self.check(batch).await;
+    /// Some of the keys that wait to be checked; if there are none, nobody checks any more.
+    fn to_check(&self) -> Option<Vec<(Vec<u8>, u32)>> {
+        let mut checks = self.checks.lock();
+        let batch: Vec<_> = checks.keys.iter().take(BATCH).map(|(key, looks)| (key.clone(), *looks)).collect();
+        for (key, _) in &batch {
+            checks.keys.remove(key);
         }
+        checks.is_running = !batch.is_empty();
+        checks.is_running.then_some(batch)
     }
 
     async fn check(&self, keys: Vec<(Vec<u8>, u32)>) {

@@ -78,6 +78,35 @@ fn errors_are_told_apart_by_what_can_be_done() {
 }
 
 #[test]
+fn errors_within_scripts_of_redis_6_2_are_told_apart_as_well() {
+    let of = |line: &str| {
+        let (code, detail) = line.split_once(' ').unwrap_or((line, ""));
+        sound(Err(redis::make_extension_error(code.to_owned(), Some(detail.to_owned())))).expect_err("an error")
+    };
+    let uncaught = "ERR Error running script (call to f_d8f2fad9f8e86a53d2a6ebd960b33c4972cacc37): @user_script:1: ";
+    let caught = "@user_script: 1: ";
+    for before in [format!("{uncaught}{caught}"), caught.to_owned()] {
+        let of = |error: &str| of(&format!("{before}{error}"));
+        assert_eq!(of("-READONLY You can't write against a read only replica."), Trouble::ReadOnly);
+        assert_eq!(of("-OOM command not allowed when used memory > 'maxmemory'."), Trouble::Oom);
+        for error in [
+            "-LOADING Redis is loading the dataset in memory",
+            "-MASTERDOWN Link with MASTER is down",
+            "-NOREPLICAS Not enough good replicas to write.",
+            "-CLUSTERDOWN The cluster is down",
+        ] {
+            assert!(matches!(of(error), Trouble::Away(_)), "{error}");
+        }
+        let denied = "The user executing the script can't run this command or subcommand";
+        assert!(matches!(of(denied), Trouble::Denied(_)));
+        assert!(matches!(of("Unknown Redis command called from script"), Trouble::Server(_)));
+    }
+    assert_eq!(of(&format!("{uncaught}WRONGTYPE Operation against a key")), Trouble::WrongType);
+    // Elsewhere such words are only words.
+    assert!(matches!(of("ERR unknown command '@user_script: 1: -READONLY'"), Trouble::Server(_)));
+}
+
+#[test]
 fn keys_and_commands_have_the_slots_that_the_specification_says() {
     assert_eq!(slot_of_key(b"123456789"), 0x31c3);
     assert_eq!(slot_of_key(b"foo{bar}{zap}"), slot_of_key(b"bar"));

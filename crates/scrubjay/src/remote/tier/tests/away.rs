@@ -180,3 +180,18 @@ async fn a_runtime_that_ends_is_a_loss_after_which_nothing_above_serves() {
     process.wait_until_told(&Told::Distrusted);
     assert!(!process.trusts());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_changes_are_brought_heartbeats_do_not_queue_up_behind_it_and_closing_does_not_wait_for_ever() {
+    let redis = RedisServer::start();
+    let a = Process::start(&redis.url());
+    let inner = Arc::clone(&a.tier.inner);
+    // Somebody is at it, and will not be done.
+    let _draining = inner.draining.lock().await;
+    inner.defer(b"k", Op::Removed, 0);
+    let before = Arc::strong_count(&inner);
+    (0..100).for_each(|_| inner.drain_behind());
+    assert!(Arc::strong_count(&inner) < before + 50, "tasks wait");
+    a.tier.close().await;
+    assert_eq!(a.tier.stats().missed_pending, 1);
+}

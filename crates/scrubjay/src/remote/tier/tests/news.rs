@@ -271,3 +271,17 @@ async fn without_tracking_changes_are_published() {
     b.wait_until_told(&Told::Marked(Mark::Cleared));
     assert!(!a.was_told(&changed(b"k")));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_panics_lets_everything_go_and_the_next_news_are_checked_again() {
+    let redis = RedisServer::start();
+    let (a, b) = (Process::start(&redis.url()), Process::start(&redis.url()));
+    a.insert(b"k", b"one").await;
+    wait_for("the echo", || (a.tier.stats().echoes == 1).then_some(()));
+    a.log.1.store(true, Ordering::Release);
+    // It is expected, so it is checked, and differs.
+    b.insert(b"k", b"two").await;
+    a.wait_until_told(&Told::Distrusted);
+    a.insert(b"l", b"one").await;
+    wait_for("the next echo", || (a.tier.stats().echoes == 2).then_some(()));
+}
