@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Vectors of floats as raw little-endian bytes: embeddings, features, time series. A copy in and a copy out; every float
-/// comes back bit by bit, NaN included. Compression hardly shrinks them: see [`Compressed::none`](crate::Compressed::none).
+/// comes back bit by bit, NaN included. Compression hardly shrinks them: see [`Compressed::uncompressed`](crate::Compressed::uncompressed).
 ///
 /// For `Vec<F>`, `Box<[F]>`, `Arc<[F]>` and `[F; N]`, `F` being `f32` or `f64`. In Python, `numpy.frombuffer(payload, "<f4")`
 /// reads them.
