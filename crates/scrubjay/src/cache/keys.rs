@@ -259,6 +259,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// A remote tier looks through all keys of its server, which others may have as well; with one, the count is what was there, or here
     /// if that was more.
     ///
+    /// Of other processes it reaches what lies on the server, what they have of that in memory, and each load that holds a lease there,
+    /// whether its key has an entry or not. It does not reach what no trace of is on the server: a load without a lease (the server was
+    /// away when it began, or it had waited for [`lease_wait`](crate::Remote::lease_wait)), what only their memory has, and an insert that
+    /// waits until they reach the server. A [tag](Cache::remove_by_tag) and [`clear`](Cache::clear) reach these, too.
+    ///
     /// # Errors
     /// As [`remove`](Cache::remove).
     ///

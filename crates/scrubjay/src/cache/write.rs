@@ -546,6 +546,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Cache<K, V> {
     /// Waits for nothing, unless an older value of the key was on disk: then until that has
     /// [survived](crate::Durability) what it is to; and with a [remote tier](crate::CacheBuilder::remote) until that has the value, or will get
     /// it later. Stored it is before that, and whoever goes away, the rest is done.
+    ///
+    /// # While a remote tier is away
+    /// Here the value serves for as long as [`OnDisconnect`](crate::OnDisconnect) says. It is brought to the server when that is back, if
+    /// that is within 25 seconds; else, and if this process has never been connected yet and so does not know what was invalidated
+    /// there, only the older value is removed: the next who asks loads.
     pub async fn insert(&self, key: K, value: V) -> Result<(), Error> {
         self.insert_with(key, value, EntryOptions::default()).await
     }

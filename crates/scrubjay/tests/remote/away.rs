@@ -35,6 +35,27 @@ async fn a_cache_starts_and_serves_while_its_server_is_down() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_inserted_before_the_first_connection_is_not_shared_and_what_was_removed_is() {
+    let mut server = RedisServer::start_with(&["--save", "3600 1000000"]);
+    let b = process(&server).await;
+    b.insert_many([("jay".into(), 1), ("oak".into(), 1), ("elm".into(), 1)]).await.unwrap();
+    assert_eq!(server.call(&["SAVE"]).text(), "OK");
+    server.kill();
+    let a = builder(impatient(&server)).build().await.unwrap();
+    a.insert("jay".into(), 2).await.unwrap();
+    assert_eq!(a.remove("oak").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(a.get("jay").await, Some(2), "for a while");
+    server.start_again();
+    let (a, b) = (serving(a).await, serving(b).await);
+    until("all is caught up with", async || shared(&a).missed_pending == 0).await;
+    let late = process(&server).await;
+    for cache in [&a, &b, &late] {
+        until("the older value is gone", async || cache.get("jay").await.is_none()).await;
+        assert_eq!((cache.get("oak").await, cache.get("elm").await), (None, Some(1)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_while_the_server_was_away_is_changed_there_when_it_is_back() {
     let mut server = RedisServer::start_with(&["--save", "3600 1000000"]);
     let deferred = impatient(&server).removals(Removals::Deferred);
