@@ -4,6 +4,9 @@
 //! ready to run on the runtime has run, so that those who were answered together ask together again, and costs both sides a
 //! fraction of what it costs to ask for each. It takes no timer, and a caller who is alone pays nothing for it.
 //!
+//! A party is as large as its answers are small: large values that went together would be one answer, which takes longer than any
+//! command may, so that nobody got any of them.
+//!
 //! The names of a party stand one behind the other in one buffer, and its answers in one place that all of them have: nobody in
 //! it allocates anything of its own.
 //!
@@ -11,6 +14,7 @@
 //! - Each party that forms has one task that takes it along, or waits for one that is on its way. So nobody waits for what does
 //!   not come: what is on its way has its limit.
 //! - A party that ends, however it does, answers everybody in it.
+//! - However many parties wait when the runtime shuts down, that is one step: none starts the next from within its end.
 
 use super::link::{Link, Trouble};
 use super::transactions::of;
@@ -31,6 +35,8 @@ const ON_WAY_MAX: usize = 4;
 const ALONE_MAX: usize = 2;
 /// Keys that go together, so that no answer grows without bound.
 const TOGETHER_MAX: usize = 64;
+/// What the answers of a party come to, about.
+const TOGETHER_BYTES: usize = 1 << 20;
 
 /// What a read comes to.
 pub(super) type Answer = Result<Value, Trouble>;
@@ -64,7 +70,6 @@ struct Inner<S> {
     gathered: Mutex<Gathered>,
 }
 
-#[derive(Default)]
 struct Gathered {
     /// Commands, and tasks that are about to take a party along.
     on_way: usize,
@@ -76,6 +81,16 @@ struct Gathered {
     waiting: usize,
     /// How many the last party was.
     crowd: usize,
+    /// How many the next one may be.
+    room: usize,
+}
+
+/// What has come back of a command.
+#[derive(Clone, Copy)]
+struct Load {
+    keys: usize,
+    bytes: usize,
+    is_late: bool,
 }
 
 /// A party that has not left.
@@ -110,6 +125,7 @@ enum Start<S: Server> {
 /// A command on its way. When it comes back, a party that waits for that leaves.
 struct OnWay<S: Server> {
     inner: Arc<Inner<S>>,
+    load: Option<Load>,
 }
 
 /// A party that is to leave, or is on its way. Dropped, it is over for everybody in it.
@@ -164,13 +180,18 @@ impl Server for Link {
 
 impl<S: Server> Gather<S> {
     pub(super) fn new(server: S, runtime: Handle, waiting_max: usize) -> Gather<S> {
-        Gather { inner: Arc::new(Inner { server, runtime, waiting_max, gathered: Mutex::default() }) }
+        let gathered = Mutex::new(Gathered::new());
+        Gather { inner: Arc::new(Inner { server, runtime, waiting_max, gathered }) }
     }
 
     /// What there is under the name that `write` appends. Harmless to drop at any point.
     pub(super) async fn get(&self, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
         match self.inner.set_out(write) {
-            Start::Now(name, on_way) => on_way.inner.server.get(name).await,
+            Start::Now(name, mut on_way) => {
+                let answer = on_way.inner.server.get(name).await;
+                on_way.load = Some(Load::of(std::slice::from_ref(&answer)));
+                answer
+            }
             Start::Later(party, seat) => poll_fn(|context| party.poll(seat, context)).await,
             Start::Never => Err(Trouble::Full),
         }
@@ -185,7 +206,7 @@ impl<S: Server> Inner<S> {
             drop(gathered);
             let mut name = Vec::new();
             write(&mut name);
-            return Start::Now(name, OnWay { inner: Arc::clone(self) });
+            return Start::Now(name, OnWay::new(self));
         }
         if gathered.waiting >= self.waiting_max {
             return Start::Never;
@@ -200,10 +221,11 @@ impl<S: Server> Inner<S> {
     }
 
     /// Something has come back.
-    fn come_back(self: &Arc<Self>) {
+    fn come_back(self: &Arc<Self>, load: Option<Load>) {
         let departure = {
             let mut gathered = self.gathered.lock();
             gathered.on_way -= 1;
+            gathered.learn(load);
             gathered.depart()
         };
         if departure {
@@ -213,14 +235,47 @@ impl<S: Server> Inner<S> {
 
     /// Starts the task that takes a party along.
     fn start(self: &Arc<Self>) {
-        let departure = Departure { party: None, has_left: false, on_way: OnWay { inner: Arc::clone(self) } };
+        let departure = Departure { party: None, has_left: false, on_way: OnWay::new(self) };
         drop(self.runtime.spawn(departure.travel()));
+    }
+
+    /// The runtime has dropped a task that was to take a party along: no other will.
+    fn give_up(&self) {
+        let parties = {
+            let mut gathered = self.gathered.lock();
+            gathered.leaving -= 1;
+            gathered.waiting = 0;
+            std::mem::take(&mut gathered.parties)
+        };
+        parties.into_iter().for_each(|Forming { party, .. }| party.end(Vec::new()));
+    }
+}
+
+impl Load {
+    fn of(answers: &[Answer]) -> Load {
+        let len = |answer: &Answer| if let Ok(Value::BulkString(bytes)) = answer { bytes.len() } else { 0 };
+        Load {
+            keys: answers.len(),
+            bytes: answers.iter().map(len).sum(),
+            is_late: answers.iter().any(|answer| matches!(answer, Err(Trouble::TimedOut))),
+        }
     }
 }
 
 impl Gathered {
+    fn new() -> Gathered {
+        Gathered { on_way: 0, leaving: 0, parties: VecDeque::new(), waiting: 0, crowd: 0, room: TOGETHER_MAX }
+    }
+
+    /// Parties become smaller at once, and larger by and by.
+    fn learn(&mut self, load: Option<Load>) {
+        let Some(Load { keys, bytes, is_late }) = load else { return };
+        let room = if is_late { keys / 2 } else { keys.saturating_mul(TOGETHER_BYTES) / bytes.max(1) };
+        self.room = room.clamp(1, TOGETHER_MAX.min(2 * self.room));
+    }
+
     fn join(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> (Arc<Party>, usize) {
-        if self.parties.back().is_none_or(|last| last.names.len() >= TOGETHER_MAX) {
+        if self.parties.back().is_none_or(|last| last.names.len() >= self.room) {
             self.parties.push_back(Forming { names: NameList::default(), party: Arc::default() });
         }
         let last = self.parties.len() - 1;
@@ -250,9 +305,15 @@ impl Gathered {
     }
 }
 
+impl<S: Server> OnWay<S> {
+    fn new(inner: &Arc<Inner<S>>) -> OnWay<S> {
+        OnWay { inner: Arc::clone(inner), load: None }
+    }
+}
+
 impl<S: Server> Drop for OnWay<S> {
     fn drop(&mut self) {
-        self.inner.come_back();
+        self.inner.come_back(self.load);
     }
 }
 
@@ -262,6 +323,7 @@ impl<S: Server> Departure<S> {
         tokio::task::yield_now().await;
         let Some(names) = self.leave() else { return };
         let answers = self.on_way.inner.server.get_many(names).await;
+        self.on_way.load = Some(Load::of(&answers));
         if let Some(party) = self.party.take() {
             party.end(answers);
         }
@@ -278,7 +340,7 @@ impl<S: Server> Departure<S> {
 impl<S: Server> Drop for Departure<S> {
     fn drop(&mut self) {
         if !self.has_left {
-            self.leave();
+            self.on_way.inner.give_up();
         }
         if let Some(party) = self.party.take() {
             party.end(Vec::new());

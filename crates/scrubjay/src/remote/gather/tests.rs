@@ -1,6 +1,7 @@
 //! Parties, over a server whose answers the tests let go one by one.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -193,4 +194,96 @@ fn whoever_waits_when_the_runtime_shuts_down_is_told() {
         assert!(matches!(answer, Poll::Ready(Err(Trouble::Lost(_)))));
     }
     assert!(asked.try_recv().is_ok());
+}
+
+/// Values of so many bytes, in parties that are answered in time if they are not larger than that.
+#[derive(Clone)]
+struct Large {
+    value_len: usize,
+    bytes_in_time: Arc<AtomicUsize>,
+    parties: Arc<Mutex<Vec<usize>>>,
+}
+
+impl Large {
+    fn new(value_len: usize, bytes_in_time: usize) -> Large {
+        Large { value_len, bytes_in_time: Arc::new(AtomicUsize::new(bytes_in_time)), parties: Arc::default() }
+    }
+}
+
+impl Server for Large {
+    async fn get(&self, _name: Vec<u8>) -> Answer {
+        tokio::task::yield_now().await;
+        Ok(Value::BulkString(vec![0; self.value_len]))
+    }
+
+    async fn get_many(&self, names: NameList) -> Vec<Answer> {
+        tokio::task::yield_now().await;
+        self.parties.lock().push(names.len());
+        let is_in_time = names.len() * self.value_len <= self.bytes_in_time.load(Ordering::Relaxed);
+        let answer =
+            || if is_in_time { Ok(Value::BulkString(vec![0; self.value_len])) } else { Err(Trouble::TimedOut) };
+        names.iter().map(|_| answer()).collect()
+    }
+}
+
+/// How many of 64 reads at once are answered.
+async fn answered(gather: &Arc<Gather<Large>>) -> usize {
+    let reads: Vec<_> = (0..64)
+        .map(|name| {
+            let gather = Arc::clone(gather);
+            tokio::spawn(async move { gather.get(|out: &mut Vec<u8>| out.push(name)).await })
+        })
+        .collect();
+    let mut count = 0;
+    for read in reads {
+        count += usize::from(answer(read).await.is_ok());
+    }
+    count
+}
+
+#[tokio::test]
+async fn large_values_go_in_small_parties_since_together_they_would_run_out_of_time() {
+    let large = Large::new(1 << 20, 4 << 20);
+    let gather = Arc::new(Gather::new(large.clone(), Handle::current(), 1_000));
+    for _ in 0..8 {
+        answered(&gather).await;
+    }
+    assert_eq!(answered(&gather).await, 64, "parties of {:?}", large.parties.lock());
+}
+
+#[tokio::test]
+async fn parties_that_are_late_become_smaller_and_grow_again() {
+    let large = Large::new(100, 0);
+    let gather = Arc::new(Gather::new(large.clone(), Handle::current(), 1_000));
+    for _ in 0..8 {
+        answered(&gather).await;
+    }
+    assert!(large.parties.lock().ends_with(&[1, 1, 1]));
+    large.bytes_in_time.store(usize::MAX, Ordering::Relaxed);
+    assert_eq!(answered(&gather).await, 64);
+    assert_eq!(answered(&gather).await, 64);
+    let largest = large.parties.lock().last().copied();
+    assert!(largest >= Some(TOGETHER_MAX - ALONE_MAX), "{largest:?}");
+}
+
+#[test]
+fn a_shutdown_with_thousands_of_parties_does_not_take_the_stack_for_each() {
+    let shutdown = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (sender, _asked) = unbounded_channel();
+        let gather = Gather::new(Slow(sender), runtime.handle().clone(), 1 << 20);
+        let mut waiting = Vec::new();
+        for _ in 0..TOGETHER_MAX << 11 {
+            let mut read = Box::pin(gather.get(|out: &mut Vec<u8>| out.push(1)));
+            assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            waiting.push(read);
+        }
+        drop(runtime);
+        for mut read in waiting.drain(ALONE_MAX..) {
+            let answer = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(answer, Poll::Ready(Err(Trouble::Lost(_)))));
+        }
+    };
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(shutdown).expect("a thread");
+    thread.join().expect("it has room enough");
 }
