@@ -83,12 +83,12 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Looks in memory alone, for every key, and counts hits.
     fn find_many_in_memory(&self, keys: &[K]) -> Vec<Found<V>> {
         let mut found: Vec<Found<V>> = keys.iter().map(|_| Found::Miss).collect();
-        self.memory.get_many(keys, |index, _, stored| {
-            found[index] = self.judge(stored).unwrap_or_else(|| {
-                self.met_outdated(stored);
-                Found::Miss
-            });
+        let mut outdated = Vec::new();
+        self.memory.get_many(keys, |index, _, stored| match self.judge(stored) {
+            Some(judged) => found[index] = judged,
+            None => outdated.push(index),
         });
+        self.bury_each(keys, &outdated);
         found.iter().for_each(|found| self.count_hit(found));
         found
     }

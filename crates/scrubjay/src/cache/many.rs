@@ -13,7 +13,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     async fn find_many(&self, keys: &[K]) -> Vec<Option<V>> {
         let mut values: Vec<Option<V>> = vec![None; keys.len()];
         let mut is_found: SmallVec<[bool; 32]> = SmallVec::from_elem(false, keys.len());
-        let mut negative = 0;
+        let (mut negative, mut outdated) = (0, SmallVec::<[usize; 8]>::new());
         self.memory.get_many(keys, |index, _, stored| match self.judge(stored) {
             Some(Found::Fresh(value) | Found::RefreshDue(value)) => {
                 negative += u64::from(value.is_none());
@@ -21,8 +21,9 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
                 values[index] = value;
             }
             Some(Found::Stale(_) | Found::Miss) => {}
-            None => self.met_outdated(stored),
+            None => outdated.push(index),
         });
+        self.bury_each(keys, &outdated);
         let hits = is_found.iter().filter(|is_found| **is_found).count();
         let count = |event, n: usize| self.counters.add(event, u64::try_from(n).unwrap_or(0));
         count(Frequent::MemoryHit, hits);

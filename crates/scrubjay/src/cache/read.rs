@@ -219,6 +219,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             self.let_go(departed.into());
         }
     }
+
+    /// The same for those of the keys that stand at these indices.
+    pub(super) fn bury_each(&self, keys: &[K], indices: &[usize]) {
+        indices.iter().for_each(|index| self.bury(self.memory.hash(&keys[*index]), &keys[*index]));
+    }
 }
 
 /// # Reading

@@ -156,7 +156,8 @@ impl Remote {
         self
     }
 
-    /// Commands on their way at once: 1,024 unless said. A read beyond that passes the tier by.
+    /// Commands on their way at once: 1,024 unless said. Reads of single keys that meet go together, and as many of them at most wait
+    /// for others to come back. A read beyond that passes the tier by.
     pub fn in_flight_max(mut self, commands: usize) -> Remote {
         self.in_flight_max = commands;
         self

@@ -166,6 +166,8 @@ async fn an_old_value_that_was_not_served_is_counted_once_by_how_it_was_known() 
     a.remove_by_tag("tree").await.unwrap();
     until("the tag is heard of", async || b.get("oak").await.is_none()).await;
     assert_eq!(avoided(&b), (before.0 + 1, before.1 + 1), "a lookup met it");
+    let again = b.get_many(&["oak".into()]).await;
+    assert_eq!((again, avoided(&b).1), (vec![None], before.1 + 1), "and took it out");
     let in_the_tier = shared(&b).invalidated;
     assert_eq!((b.get("oak").await, shared(&b).invalidated), (None, in_the_tier + 1), "it lies in the tier still");
     assert_eq!(shared(&b).stale_reads_avoided(), before.0 + before.1 + 2 + in_the_tier + 1);
@@ -174,6 +176,26 @@ async fn an_old_value_that_was_not_served_is_counted_once_by_how_it_was_known() 
     b.remove("jay").await.unwrap();
     assert_eq!(b.get("jay").await, None);
     assert_eq!(avoided(&b), (before.0 + 1, before.1 + 1), "own changes are none");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_value_that_calls_for_many_keys_meet_is_counted_by_the_first_of_them() {
+    let server = RedisServer::start();
+    let (a, b) = two(&server).await;
+    let keys = ["oak".to_owned(), "ash".to_owned()];
+    for key in &keys {
+        b.insert_with(key.clone(), 1, scrubjay::EntryOptions::new().tag("tree")).await.unwrap();
+    }
+    a.remove_by_tag("tree").await.unwrap();
+    until("the tag is heard of", async || b.peek("oak").await.is_none()).await;
+    let before = shared(&b).stale_by_mark;
+    assert_eq!(b.get_many(&keys[..1]).await, [None]);
+    let failing = async |_: Vec<String>| Err::<Vec<u64>, _>(std::io::Error::other("no trees"));
+    for _ in 0..3 {
+        assert_eq!(b.get_many(&keys[..1]).await, [None]);
+        assert!(b.get_or_load_many(&keys, failing).await.iter().all(Result::is_err));
+    }
+    assert_eq!(shared(&b).stale_by_mark, before + 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
