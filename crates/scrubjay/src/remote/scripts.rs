@@ -230,6 +230,13 @@ static RAISE: Script = Script::new(
      return {2, string.sub(head, 1, 16) .. sequence, -1}",
 );
 
+static REPLACE: Script = Script::idempotent(
+    "if redis.call('GETRANGE', KEYS[1], 0, 15) ~= ARGV[1] then return {0} end
+     redis.call('SET', KEYS[1], ARGV[2])
+     if ARGV[3] ~= '' then redis.pcall('PUBLISH', ARGV[3], ARGV[4]) end
+     return {1}",
+);
+
 impl Seen<'_> {
     fn encode(seen: Option<Seen<'_>>) -> Vec<u8> {
         match seen {
@@ -301,6 +308,18 @@ pub(super) async fn raise(
         Answer::Value(text, _) => raised(&text).map(Some).ok_or_else(unexpected),
         _ => Err(unexpected()),
     }
+}
+
+/// Replaces the stamps by those of `new`, if they are still of that generation.
+pub(super) async fn replace(
+    link: &Link,
+    stamps: &[u8],
+    generation: &[u8],
+    new: &[u8],
+    terms: &Terms,
+) -> Result<(), Trouble> {
+    let (channel, message) = terms.message(b't', b"");
+    answer(link.script(&REPLACE, &[stamps], &[generation, new, &channel, &message]).await?).map(drop)
 }
 
 /// Generation and sequence as they stand in the stamps.

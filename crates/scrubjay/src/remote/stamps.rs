@@ -19,8 +19,10 @@
 //! **Invariants**
 //! - A raise by this process is *pending* from before it is sent until the mirror has it. What it concerns does not count
 //!   meanwhile, whatever number it has.
-//! - Numbers only grow within a generation. A string that is gone or of another generation makes every older entry a miss: what was
-//!   raised in it is not known any more.
+//! - Numbers only grow within a generation, and none is given twice. A server that has lost some (restored from an older state, or
+//!   a replica that lagged has taken its place) would give them again, to raises that are below what entries were born with. So who sees
+//!   that, by a number that is smaller than before or a raise that is another, begins a new generation.
+//! - A string that is gone or of another generation makes every older entry a miss: what was raised in it is not known any more.
 
 use super::tier::SharedBorn;
 use crate::tags::{FLOORS, Mark, place};
@@ -30,11 +32,12 @@ use std::collections::HashMap;
 pub(crate) const HEAD_LEN: usize = 64;
 /// Raises that are remembered one by one.
 pub(crate) const RING: u64 = 256;
+const RING_LEN: usize = 256;
 /// One of them.
 const RAISE_LEN: usize = 24;
 /// Head and ring.
-pub(crate) const SHORT_LEN: usize = HEAD_LEN + RAISE_LEN * 256;
-const _: () = assert!(RING == 256);
+pub(crate) const SHORT_LEN: usize = HEAD_LEN + RAISE_LEN * RING_LEN;
+const _: () = assert!(RING == RING_LEN as u64);
 const NUMBER_LEN: usize = 16;
 /// All of it.
 pub(crate) const WHOLE_LEN: usize = SHORT_LEN + NUMBER_LEN * FLOORS as usize;
@@ -75,7 +78,7 @@ pub(crate) fn floor_at(place: u16) -> usize {
 
 /// Where raise number `sequence` stands.
 pub(crate) fn raise_at(sequence: u64) -> usize {
-    HEAD_LEN + RAISE_LEN * usize::try_from(sequence % RING).unwrap_or(0)
+    HEAD_LEN + RAISE_LEN * place_in_ring(sequence)
 }
 
 /// The place of a mark, as the string has it.
@@ -103,6 +106,8 @@ fn parse_number(bytes: &[u8]) -> Option<u64> {
 pub(crate) struct Mirror {
     head: Head,
     floors: Vec<u64>,
+    /// The last raises as they are known, each at its number modulo [`RING`].
+    ring: Vec<Option<(u64, Mark)>>,
     /// Raises of this process whose numbers the mirror has not come to.
     own: Vec<u64>,
     /// Raises of this process that are under way, and how many of each.
@@ -124,6 +129,8 @@ pub(crate) enum Caught {
     Up(Learnt),
     /// The raises that are missing are not in the ring any more: read all of it.
     Behind,
+    /// The server has forgotten raises of this generation: a new one is to be begun.
+    Back,
     /// These are no stamps.
     Broken,
 }
@@ -131,7 +138,7 @@ pub(crate) enum Caught {
 impl Default for Mirror {
     fn default() -> Mirror {
         let (head, own, pending) = (Head::default(), Vec::new(), HashMap::new());
-        Mirror { head, floors: vec![0; usize::from(FLOORS)], own, pending }
+        Mirror { head, floors: vec![0; usize::from(FLOORS)], ring: vec![None; RING_LEN], own, pending }
     }
 }
 
@@ -191,6 +198,7 @@ impl Mirror {
             return false;
         }
         self.note(mark, sequence);
+        self.ring[place_in_ring(sequence)] = Some((sequence, mark));
         if mark == Mark::Cleared {
             self.head.cleared_unix_ms = self.head.cleared_unix_ms.max(unix_ms);
         }
@@ -213,8 +221,9 @@ impl Mirror {
 
     /// Takes over what was read: head and ring, or all of it.
     ///
-    /// `is_whole`: all of it was asked for. Its length does not tell: as long as no tag was raised, there are no floors.
-    pub(crate) fn catch_up(&mut self, bytes: &[u8], is_whole: bool) -> Caught {
+    /// `is_whole`: all of it was asked for. Its length does not tell: as long as no tag was raised, there are no floors. `asked` is
+    /// what was [born](Mirror::born) when it was asked for.
+    pub(crate) fn catch_up(&mut self, bytes: &[u8], is_whole: bool, asked: SharedBorn) -> Caught {
         let Some(head) = Head::parse(bytes) else { return Caught::Broken };
         if head.generation != self.head.generation {
             let is_short_of_nothing = head.sequence == 0;
@@ -224,7 +233,13 @@ impl Mirror {
             let Some(floors) = parse_floors(bytes) else { return Caught::Broken };
             (self.head, self.floors) = (head, floors);
             self.own.clear();
+            self.ring.fill(None);
+            self.remember(bytes);
             return Caught::Up(Learnt { is_other_generation: true, marks: Vec::new() });
+        }
+        let is_less = asked.generation == head.generation && head.sequence < asked.sequence;
+        if is_less || !self.agrees(&head, bytes) {
+            return Caught::Back;
         }
         if head.sequence <= self.head.sequence {
             // An answer that was overtaken by a later one.
@@ -234,12 +249,17 @@ impl Mirror {
         if head.sequence - self.head.sequence <= RING {
             let raises: Option<Vec<Mark>> = missing.clone().map(|number| parse_raise(bytes, number)).collect();
             let Some(raises) = raises else { return Caught::Broken };
-            return Caught::Up(self.take(head, missing.zip(raises)));
+            let learnt = self.take(head, missing.zip(raises));
+            self.remember(bytes);
+            return Caught::Up(learnt);
         }
         if !is_whole {
             return Caught::Behind;
         }
         let Some(floors) = parse_floors(bytes) else { return Caught::Broken };
+        if floors.iter().zip(&self.floors).any(|(there, known)| there < known && *known <= head.sequence) {
+            return Caught::Back;
+        }
         let raised = (0_u16..)
             .zip(&floors)
             .filter(|(place, floor)| self.floors.get(usize::from(*place)).is_some_and(|known| *floor > known));
@@ -247,7 +267,24 @@ impl Mirror {
         if head.cleared_at > self.head.cleared_at {
             raises.push((head.cleared_at, Mark::Cleared));
         }
-        Caught::Up(self.take(head, raises.into_iter()))
+        let learnt = self.take(head, raises.into_iter());
+        self.remember(bytes);
+        Caught::Up(learnt)
+    }
+
+    /// Whether the raises that both know are the same.
+    fn agrees(&self, head: &Head, bytes: &[u8]) -> bool {
+        let known = self.ring.iter().flatten().filter(|(number, _)| *number <= head.sequence);
+        // Of a number that is not in the ring any more nothing is said.
+        known.copied().all(|(number, mark)| parse_raise(bytes, number).is_none_or(|there| there == mark))
+    }
+
+    /// Keeps the raises of the ring for later.
+    fn remember(&mut self, bytes: &[u8]) {
+        let last = self.head.sequence;
+        for number in last.saturating_sub(RING - 1).max(1)..=last {
+            self.ring[place_in_ring(number)] = parse_raise(bytes, number).map(|mark| (number, mark));
+        }
     }
 
     fn take(&mut self, head: Head, raises: impl Iterator<Item = (u64, Mark)>) -> Learnt {
@@ -275,6 +312,10 @@ impl Mirror {
             }
         }
     }
+}
+
+fn place_in_ring(number: u64) -> usize {
+    usize::try_from(number % RING).unwrap_or(0)
 }
 
 fn parse_raise(bytes: &[u8], number: u64) -> Option<Mark> {

@@ -108,6 +108,27 @@ pub(super) async fn raise(
     link.transaction(&[stamps], &[read], decide).await
 }
 
+/// [`replace`](super::scripts::replace) as a transaction.
+pub(super) async fn replace(
+    link: &Link,
+    stamps: &[u8],
+    generation: &[u8],
+    new: &[u8],
+    terms: &Terms,
+) -> Result<(), Trouble> {
+    let mut read = of("GETRANGE", stamps);
+    read.arg(0).arg(15);
+    let decide = |answers: Vec<Value>| match &answers[..] {
+        [Value::BulkString(there)] if there == generation => {
+            let mut commands = vec![set(stamps, new, None)];
+            commands.extend(tell(terms, b't', b""));
+            Ok(Step::Commit(commands, ()))
+        }
+        _ => Ok(Step::Done(())),
+    };
+    link.transaction(&[stamps], &[read], decide).await
+}
+
 fn begin(
     answers: Vec<Value>,
     seen: Option<Seen<'_>>,

@@ -1,6 +1,8 @@
 use super::*;
 
 const T: &[&str] = &[];
+/// An answer that may be of any time.
+const BEFORE: SharedBorn = SharedBorn { generation: 1, sequence: 0 };
 
 /// The string as the server's script writes it.
 struct Server(Vec<u8>);
@@ -40,12 +42,12 @@ impl Server {
 
 fn mirror_of(server: &Server) -> Mirror {
     let mut mirror = Mirror::default();
-    assert!(matches!(mirror.catch_up(&server.0, true), Caught::Up(Learnt { is_other_generation: true, .. })));
+    assert!(matches!(mirror.catch_up(&server.0, true, BEFORE), Caught::Up(Learnt { is_other_generation: true, .. })));
     mirror
 }
 
 fn caught(mirror: &mut Mirror, bytes: &[u8]) -> Vec<Mark> {
-    match mirror.catch_up(bytes, bytes.len() != SHORT_LEN) {
+    match mirror.catch_up(bytes, bytes.len() != SHORT_LEN, BEFORE) {
         Caught::Up(learnt) => learnt.marks,
         other => panic!("{other:?}"),
     }
@@ -98,7 +100,7 @@ fn who_missed_more_than_the_ring_holds_reads_all_of_it() {
         if missed == RING {
             assert_eq!(caught(&mut mirror, server.short()).len(), 100);
         } else {
-            assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
+            assert_eq!(mirror.catch_up(server.short(), false, BEFORE), Caught::Behind);
             assert_eq!(caught(&mut mirror, &server.0).len(), 100);
         }
         assert_eq!(mirror.born().sequence, missed);
@@ -141,13 +143,53 @@ fn another_generation_makes_all_that_is_older_a_miss() {
     let old = mirror.born();
     let mut other = Server::new(2);
     other.raise(Mark::Floor(3));
-    assert_eq!(mirror.catch_up(other.short(), false), Caught::Behind);
+    assert_eq!(mirror.catch_up(other.short(), false, BEFORE), Caught::Behind);
     let learnt = Learnt { is_other_generation: true, marks: Vec::new() };
-    assert_eq!(mirror.catch_up(&other.0, true), Caught::Up(learnt));
+    assert_eq!(mirror.catch_up(&other.0, true, BEFORE), Caught::Up(learnt));
     assert!(!mirror.is_valid(Some(old), 0, T.iter().copied()));
     assert!(mirror.is_valid(Some(mirror.born()), 0, T.iter().copied()));
     // A raise that was done in the old one is of no use.
     assert!(!mirror.raised(Mark::Floor(1), 1, server.raise(Mark::Floor(1)), 0));
+}
+
+#[test]
+fn a_server_that_has_lost_raises_has_gone_back() {
+    let mut server = Server::new(1);
+    for place in 0..10 {
+        server.raise(Mark::Floor(place));
+    }
+    let saved = server.0.clone();
+    for place in 10..20 {
+        server.raise(Mark::Floor(place));
+    }
+    let mut mirror = mirror_of(&server);
+    let asked = mirror.born();
+    let mut back = Server(saved);
+    assert_eq!(mirror.catch_up(back.short(), false, asked), Caught::Back);
+    // Others have raised since, as often and oftener: the numbers are the same, what they stand for is not.
+    for place in 10..20 {
+        back.raise(Mark::Floor(place + 1));
+    }
+    assert_eq!(mirror.catch_up(back.short(), false, asked), Caught::Back);
+    back.raise(Mark::Cleared);
+    assert_eq!(mirror.catch_up(back.short(), false, asked), Caught::Back);
+    // Its own raise is known at once.
+    assert!(mirror.raised(Mark::Floor(7), 1, server.raise(Mark::Floor(7)), 0));
+    assert_eq!(mirror.catch_up(back.short(), false, mirror.born()), Caught::Back);
+    assert_eq!(caught(&mut mirror, server.short()), []);
+    server.raise(Mark::Floor(8));
+    assert_eq!(caught(&mut mirror, server.short()), [Mark::Floor(8)]);
+    // Whole, since the ring says nothing any more: it agrees.
+    for place in 0..300 {
+        server.raise(Mark::Floor(place));
+    }
+    assert_eq!(mirror.catch_up(server.short(), false, mirror.born()), Caught::Behind);
+    for place in 0..270 {
+        back.raise(Mark::Floor(place + 300));
+        back.raise(Mark::Floor(place + 300));
+    }
+    assert_eq!(mirror.catch_up(&back.0, true, mirror.born()), Caught::Back, "floors of the first raises");
+    assert_eq!(caught(&mut mirror, &server.0).len(), 300);
 }
 
 #[test]
@@ -157,7 +199,7 @@ fn an_answer_that_was_overtaken_changes_nothing() {
     let mut mirror = mirror_of(&server);
     server.raise(Mark::Cleared);
     caught(&mut mirror, server.short());
-    assert_eq!(caught(&mut mirror, &old), []);
+    assert_eq!(mirror.catch_up(&old, false, BEFORE), Caught::Up(Learnt::default()));
     assert_eq!(mirror.born().sequence, 1);
     assert!(!mirror.is_valid(Some(SharedBorn { generation: 1, sequence: 0 }), 0, T.iter().copied()));
 }
@@ -181,15 +223,15 @@ fn stamps_in_which_nothing_but_a_clear_was_raised_are_whole() {
     server.raise(Mark::Cleared);
     assert_eq!(server.0.len(), SHORT_LEN);
     let mut mirror = Mirror::default();
-    assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
+    assert_eq!(mirror.catch_up(server.short(), false, BEFORE), Caught::Behind);
     let learnt = Learnt { is_other_generation: true, marks: Vec::new() };
-    assert_eq!(mirror.catch_up(&server.0, true), Caught::Up(learnt));
+    assert_eq!(mirror.catch_up(&server.0, true, BEFORE), Caught::Up(learnt));
     for _ in 0..=RING {
         server.raise(Mark::Cleared);
     }
-    assert_eq!(mirror.catch_up(server.short(), false), Caught::Behind);
+    assert_eq!(mirror.catch_up(server.short(), false, BEFORE), Caught::Behind);
     let learnt = Learnt { is_other_generation: false, marks: vec![Mark::Cleared] };
-    assert_eq!(mirror.catch_up(&server.0, true), Caught::Up(learnt));
+    assert_eq!(mirror.catch_up(&server.0, true, BEFORE), Caught::Up(learnt));
 }
 
 #[test]
@@ -199,12 +241,12 @@ fn what_is_no_stamps_is_not_taken_for_some() {
     for (at, byte) in [(0, b'x'), (20, b'-'), (40, b' ')] {
         let mut bytes = server.0.clone();
         bytes[at] = byte;
-        assert_eq!(mirror.catch_up(&bytes, true), Caught::Broken, "byte {at}");
+        assert_eq!(mirror.catch_up(&bytes, true, BEFORE), Caught::Broken, "byte {at}");
     }
-    assert_eq!(mirror.catch_up(&server.0[..63], true), Caught::Broken);
-    assert_eq!(mirror.catch_up(b"", true), Caught::Broken);
+    assert_eq!(mirror.catch_up(&server.0[..63], true, BEFORE), Caught::Broken);
+    assert_eq!(mirror.catch_up(b"", true, BEFORE), Caught::Broken);
     let longer = [server.0.clone(), vec![b'1'; WHOLE_LEN]].concat();
-    assert_eq!(mirror.catch_up(&longer, true), Caught::Broken);
+    assert_eq!(mirror.catch_up(&longer, true, BEFORE), Caught::Broken);
     assert!(!mirror.is_known());
     assert!(!mirror.is_valid(Some(SharedBorn::default()), 0, T.iter().copied()));
 }

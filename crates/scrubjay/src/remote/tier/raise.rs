@@ -67,8 +67,9 @@ impl Inner {
     /// Raises, and has the mirror know of it.
     pub(super) async fn raise_now(&self, link: &Link, mark: Mark) -> Result<(), Trouble> {
         let name = self.names.stamps();
-        for _ in 0..2 {
+        for _ in 0..3 {
             let unix_ms = self.unix_ms();
+            let known = self.mirror.lock().born();
             let raised = if link.has_scripts() {
                 scripts::raise(link, &name, stamps::place_of(mark), unix_ms, &self.terms(link)).await?
             } else {
@@ -78,6 +79,12 @@ impl Inner {
                 self.catch_up(link).await?;
                 continue;
             };
+            if generation == known.generation && sequence <= known.sequence {
+                // That number was given before, so this raise does not concern what was born since.
+                self.begin_anew(link, generation).await?;
+                self.catch_up(link).await?;
+                continue;
+            }
             if !self.mirror.lock().raised(mark, generation, sequence, unix_ms) {
                 self.catch_up(link).await?;
             }
@@ -96,6 +103,7 @@ impl Inner {
         let name = self.names.stamps();
         let mut len = SHORT_LEN;
         for _ in 0..4 {
+            let asked = self.mirror.lock().born();
             let mut read = of("GETRANGE", &name);
             read.arg(0).arg(len - 1);
             let Value::BulkString(bytes) = link.run_idempotent(read).await? else { return Err(unexpected()) };
@@ -107,17 +115,36 @@ impl Inner {
                 continue;
             }
             let was_known = self.mirror.lock().is_known();
-            let caught = self.mirror.lock().catch_up(&bytes, len == WHOLE_LEN);
+            let caught = self.mirror.lock().catch_up(&bytes, len == WHOLE_LEN, asked);
             match caught {
                 Caught::Up(learnt) => {
                     self.learnt(learnt, was_known);
                     return Ok(());
                 }
                 Caught::Behind => len = WHOLE_LEN,
+                Caught::Back => {
+                    self.begin_anew(link, asked.generation).await?;
+                    len = WHOLE_LEN;
+                }
                 Caught::Broken => break,
             }
         }
         Err(Trouble::Server(format!("what lies under {} is no stamps", String::from_utf8_lossy(&name)).into()))
+    }
+
+    /// The server has forgotten raises that it had confirmed. Entries bear their numbers, and what is raised from now on would be below
+    /// them. So a new generation begins, if the stamps are still of this one: every entry is a miss, and every process lets go what is
+    /// above.
+    async fn begin_anew(&self, link: &Link, generation: u64) -> Result<(), Trouble> {
+        let (name, terms) = (self.names.stamps(), self.terms(link));
+        let (old, new) = (format!("{generation:016x}"), stamps::create(self.draw(), self.unix_ms()));
+        let cache = &*self.keeping.namespace;
+        tracing::warn!(cache, "the server has lost clears or tags that it had confirmed: all entries there are misses");
+        if link.has_scripts() {
+            scripts::replace(link, &name, old.as_bytes(), &new, &terms).await
+        } else {
+            transactions::replace(link, &name, old.as_bytes(), &new, &terms).await
+        }
     }
 
     /// The mirror has it; now the tiers above.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::tags::place;
+use scrubjay_harness::{Console, Proxy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_inserts_the_other_gets_and_is_told_of() {
@@ -91,6 +92,70 @@ async fn stamps_that_are_gone_make_all_that_is_older_a_miss() {
     a.insert(b"k", b"two").await;
     assert_eq!(a.get(b"k").await.as_deref(), Some(&b"two"[..]));
     assert_eq!(a.tier.stats().generations, 1);
+}
+
+/// The server loses so many raises of `process`.
+async fn lose_raises(console: &mut Console, process: &Process, raises: u16) {
+    let stamps = process.tier.inner.names.stamps();
+    let saved = console.call(&[b"GET", &stamps[..]]).text();
+    for place in 0..raises {
+        assert_eq!(process.tier.raise(Mark::Floor(place)).await, Confirmed::Yes);
+    }
+    console.ok(&[b"SET", &stamps[..], saved.as_bytes()]);
+}
+
+async fn assert_tags_hold_on_a_server_that_went_back(url: &str, console: &mut Console) {
+    let a = Process::start(url);
+    let team = Mark::Floor(place("team"));
+    lose_raises(console, &a, 10).await;
+    a.wait_until_told(&Told::Distrusted);
+    wait_for("new stamps", || (a.tier.stats().generations == 1).then_some(()));
+    a.insert_tagged(b"k", b"one", &["team"]).await;
+    assert_eq!(a.get(b"k").await.as_deref(), Some(&b"one"[..]));
+    assert_eq!(a.tier.raise(team).await, Confirmed::Yes);
+    assert_eq!(a.get(b"k").await, None, "removed by its tag");
+    // Raised before anybody has noticed: that number was given before.
+    lose_raises(console, &a, 1).await;
+    a.insert_tagged(b"k", b"two", &["team"]).await;
+    assert_eq!(a.tier.raise(team).await, Confirmed::Yes);
+    assert_eq!(a.get(b"k").await, None, "removed by its tag");
+    wait_for("new stamps", || (a.tier.stats().generations == 2).then_some(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_hold_on_a_server_that_went_back() {
+    let redis = RedisServer::start();
+    assert_tags_hold_on_a_server_that_went_back(&redis.url(), &mut redis.console()).await;
+    let server = ScrubjayServer::start();
+    assert_tags_hold_on_a_server_that_went_back(&server.url(), &mut server.console()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_hold_where_others_have_raised_since_the_server_went_back() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::in_front_of(redis.address());
+    let a = Process::start(&proxy.url());
+    let (mut console, stamps) = (redis.console(), a.tier.inner.names.stamps());
+    let saved = console.call(&[b"GET", &stamps[..]]).text();
+    let team = Mark::Floor(place("team"));
+    for place in [1, 2, 3] {
+        assert_eq!(a.tier.raise(Mark::Floor(place)).await, Confirmed::Yes);
+    }
+    // Its server is on another shard than the stamps, as far as this entry is concerned.
+    a.insert_tagged(b"k", b"one", &["team"]).await;
+    proxy.partition();
+    wait_for("the loss", || (!a.trusts()).then_some(()));
+    console.ok(&[b"SET", &stamps[..], saved.as_bytes()]);
+    let b = Process::start(&redis.url());
+    assert_eq!(b.tier.raise(team).await, Confirmed::Yes);
+    for place in [4, 5, 6] {
+        assert_eq!(b.tier.raise(Mark::Floor(place)).await, Confirmed::Yes);
+    }
+    proxy.heal();
+    a.wait_until_it_serves();
+    assert_eq!(a.get(b"k").await, None, "its tag was raised after it was stored, with a number that was there before");
+    wait_for("all to know", || (a.tier.born().generation == b.tier.born().generation).then_some(()));
+    assert_eq!(b.get(b"k").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
