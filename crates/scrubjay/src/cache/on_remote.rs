@@ -3,6 +3,7 @@
 use super::beneath::{Descent, Raised};
 use super::far::FoundFar;
 use super::{Found, OnRemote, Shared, Start};
+use crate::entry::Times;
 use crate::kept::{Kept, NewKept};
 use crate::key::Key;
 use crate::remote::{Encoded, RemoteStats, SharedBorn};
@@ -76,18 +77,19 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         }
     }
 
-    /// What was found in the tier below this one, as this one keeps it.
+    /// What was found in the tier below this one, as this one keeps it. It is not newer than the load that found it.
     pub(super) fn encode_raised(
         &self,
         remote: &OnRemote<V>,
         key_bytes: &[u8],
         raised: &Raised<V>,
-        born: SharedBorn,
+        (born, began_ms): (SharedBorn, u64),
     ) -> Option<Encoded> {
         let Raised { value, times, cost, weight, tags, .. } = raised;
+        let known_ms = if times.stored_at_ms == 0 { began_ms } else { times.stored_at_ms };
+        let times = Times { stored_at_ms: known_ms.min(began_ms), ..*times };
         let tags: Vec<&str> = tags.iter().flat_map(|tags| tags.names()).collect();
-        let (times, cost, weight) = (*times, *cost, *weight);
-        let new = NewKept { key: key_bytes, times, cost, born: raised.born, weight, tags: &tags };
+        let new = NewKept { key: key_bytes, times, cost: *cost, born: raised.born, weight: *weight, tags: &tags };
         let write = value.as_ref().map(|value| |out: &mut Vec<u8>| remote.codec.encode(value, out));
         remote.tier.encode(&new, born, write)
     }

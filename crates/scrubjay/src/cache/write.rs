@@ -172,6 +172,9 @@ pub(crate) struct Born {
     pub(super) shared: Option<SharedBorn>,
     /// And that of the object tier.
     pub(super) object: Option<ObjectBorn>,
+    /// Of a load: when it began, by the cache's clock. What it has read is not newer, so that is when its entry counts as stored
+    /// where the later one wins. 0 for an insert, which is as new as it is.
+    pub(super) began_ms: u64,
 }
 
 /// Why an entry cannot be stored.
@@ -304,7 +307,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
 
     /// What is true of an insert that begins now.
     pub(super) fn born(&self) -> Born {
-        Born { here: self.stamps.born(), shared: self.shared_born(), object: self.object_born() }
+        Born { here: self.stamps.born(), shared: self.shared_born(), object: self.object_born(), began_ms: 0 }
     }
 
     /// An insert by the caller: revokes the load of the key, and wins against it. Whether something was on disk.

@@ -62,6 +62,8 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let stored = &entry.value;
         let tags: Vec<&str> = stored.tags.iter().flat_map(|tags| tags.names()).collect();
         let (cost, weight) = (entry.cost, entry.weight);
+        let stored_at_ms = if born.began_ms > 0 { born.began_ms } else { times.stored_at_ms };
+        let times = Times { stored_at_ms, ..times };
         let new = NewKept { key: key_bytes, times, cost, born: stored.born, weight, tags: &tags };
         let remote = self.remote.as_ref().zip(born.shared);
         let object = self.object.as_ref().zip(born.object);

@@ -36,12 +36,14 @@ pub(in crate::cache) struct Lead<K: Key, V> {
     remote: Option<RemoteLease>,
     shared: Option<SharedBorn>,
     object: Option<ObjectBorn>,
+    /// When it began to read, by the cache's clock.
+    began_ms: u64,
 }
 
 impl<K: Key, V> Lead<K, V> {
     /// Of a caller that waits.
     pub(in crate::cache) fn new(lease: Lease<K, Answer<V>>, seen: Option<Bytes>) -> Lead<K, V> {
-        Lead { lease, seen, is_behind: false, remote: None, shared: None, object: None }
+        Lead { lease, seen, is_behind: false, remote: None, shared: None, object: None, began_ms: 0 }
     }
 
     /// Of one that does not.
@@ -54,7 +56,7 @@ impl<K: Key, V> Lead<K, V> {
     }
 
     pub(super) fn born(&self) -> Born {
-        Born { here: self.lease.begun().born, shared: self.shared, object: self.object }
+        Born { here: self.lease.begun().born, shared: self.shared, object: self.object, began_ms: self.began_ms }
     }
 
     pub(super) fn take_remote(&mut self) -> Option<RemoteLease> {
@@ -155,6 +157,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     async fn look_in_objects(&self, mut lead: Lead<K, V>) -> Option<Lead<K, V>> {
         lead.shared = lead.remote.as_ref().and_then(|_| self.shared_born());
         lead.object = self.object_born();
+        lead.began_ms = self.clock.now_ms().max(1);
         let (Some(object), Some(remote)) = (&self.object, &self.remote) else { return Some(lead) };
         // Behind a caller who has its answer, a fresh one is not wanted but a newer.
         if lead.is_behind {
@@ -173,7 +176,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         self.count_below(Place::Object, raised.value.is_some());
         let mut is_revoked = false;
         if let (Some(granted), Some(born)) = (lead.take_remote(), lead.shared) {
-            let entry = self.encode_raised(remote, &descent.key_bytes, &raised, born);
+            let entry = self.encode_raised(remote, &descent.key_bytes, &raised, (born, lead.began_ms));
             is_revoked = match entry {
                 Some(entry) => remote.tier.fill(granted, Some(&entry)).await == Filled::Revoked,
                 None => false,
