@@ -17,7 +17,7 @@ use super::write_far::Deferred;
 use super::{Cache, Shared};
 use crate::error::Error;
 use crate::key::Key;
-use crate::remote::{Confirmed, Removal};
+use crate::remote::Confirmed;
 use crate::tags::Mark;
 use bytes::Bytes;
 use std::any::TypeId;
@@ -166,10 +166,10 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
     /// Takes the keys out of the tiers that others share. How many there were, and who has not confirmed it.
     async fn remove_far_where(&self, prefix: &str, is_wanted: &(impl Fn(&K) -> bool + Send)) -> (usize, Deferred) {
         let (mut count, mut deferred) = (0, Deferred::default());
-        let is_wanted_bytes = |bytes: &Vec<u8>| K::decode(bytes).as_ref().is_some_and(is_wanted);
+        let is_wanted_bytes = |bytes: &[u8]| K::decode(bytes).as_ref().is_some_and(is_wanted);
         if let Some(object) = &self.object {
             let mut keys = Vec::new();
-            let take = |batch: Vec<Vec<u8>>| keys.extend(batch.into_iter().filter(is_wanted_bytes));
+            let take = |batch: Vec<Vec<u8>>| keys.extend(batch.into_iter().filter(|bytes| is_wanted_bytes(bytes)));
             if !object.tier.keys(take).await {
                 // Nobody knows whether what could not be read was one of these.
                 object.tier.raise(Mark::Cleared);
@@ -178,23 +178,11 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
             deferred.is_object = !self.settle_objects().await;
         }
         let Some(remote) = &self.remote else { return (count, deferred) };
-        if is_text::<K>() {
-            let swept = remote.tier.remove_by_prefix(prefix.as_bytes()).await;
-            deferred.is_remote = swept.confirmed == Confirmed::Deferred;
-            return (count.max(usize::try_from(swept.removed).unwrap_or(usize::MAX)), deferred);
-        }
-        let mut keys = Vec::new();
-        let take = |batch: Vec<Vec<u8>>| {
-            keys.extend(batch.into_iter().filter(is_wanted_bytes));
-            true
-        };
-        deferred.is_remote = remote.tier.keys(take).await.is_err();
-        for batch in keys.chunks(BATCH) {
-            let removals = remote.tier.remove_many(batch).await;
-            count += removals.iter().filter(|removal| matches!(removal, Removal::Gone { was_there: true })).count();
-            deferred.is_remote |= removals.contains(&Removal::Deferred);
-        }
-        (count, deferred)
+        // The bytes of a text are what it begins with; of other keys all are looked at.
+        let begins_with = if is_text::<K>() { prefix.as_bytes() } else { b"" };
+        let swept = remote.tier.remove_where(begins_with, |bytes| is_text::<K>() || is_wanted_bytes(bytes)).await;
+        deferred.is_remote = swept.confirmed == Confirmed::Deferred;
+        (count.max(usize::try_from(swept.removed).unwrap_or(usize::MAX)), deferred)
     }
 
     /// The keys of which the shared tiers have a fresh value.

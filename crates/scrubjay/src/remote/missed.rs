@@ -144,6 +144,11 @@ impl Missed {
         due.take(count).map(|(key, change)| (key.clone(), change.clone())).collect()
     }
 
+    /// The keys that are wanted, of those of which something is still to be done.
+    pub(super) fn keys(&self, mut is_wanted: impl FnMut(&[u8]) -> bool) -> Vec<Vec<u8>> {
+        self.changes.keys().filter(|key| is_wanted(key)).cloned().collect()
+    }
+
     /// The marks that are to be raised, with their numbers.
     pub(super) fn marks(&self) -> Vec<(Mark, u64)> {
         self.marks.iter().map(|(mark, number)| (*mark, *number)).collect()

@@ -1,7 +1,10 @@
 //! What one process changes, another hears of; what it changes itself, it does not let go.
 
 use super::*;
-use scrubjay::{Compressed, Disk, EntryOptions};
+use scrubjay::{Compressed, Disk, EntryOptions, Key};
+use scrubjay_harness::Proxy;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_insert_elsewhere_replaces_what_is_in_memory() {
@@ -85,6 +88,72 @@ async fn a_prefix_is_removed_from_every_process() {
     until("the news arrives", async || b.get_many(&keys).await == [None, None, Some(3)]).await;
     let late = process(&server).await;
     assert_eq!(late.remove_by_prefix("tree:").await.unwrap(), 1, "what is in the shared tier alone counts");
+}
+
+/// A key whose bytes are not what its text begins with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Tail(&'static str);
+
+impl AsRef<str> for Tail {
+    fn as_ref(&self) -> &str {
+        self.0
+    }
+}
+
+impl Key for Tail {
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.extend(self.0.bytes().rev());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Tail> {
+        let known = ["bird:jay", "bird:crow", "tree:oak"];
+        known.into_iter().find(|key| key.bytes().rev().eq(bytes.iter().copied())).map(Tail)
+    }
+}
+
+async fn tails(url: String) -> Cache<Tail, u64> {
+    let remote = Remote::url(url).command_timeout(Duration::from_secs(1)).connect_timeout(Duration::from_secs(1));
+    let cache = Cache::builder("tails").memory(Memory::bytes(1 << 20)).remote(remote).build().await.unwrap();
+    until("it serves", async || cache.health().tier("remote").unwrap().state == TierState::Serving).await;
+    cache
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_of_keys_whose_bytes_do_not_begin_so_is_removed_with_the_loads_of_others() {
+    let server = RedisServer::start();
+    let (a, b) = (tails(server.url()).await, tails(server.url()).await);
+    a.insert_many([(Tail("bird:jay"), 1), (Tail("tree:oak"), 2)]).await.unwrap();
+    let (has_begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let load = {
+        let (b, has_begun, may_end) = (b.clone(), Arc::clone(&has_begun), Arc::clone(&may_end));
+        let loader = move |_| async move {
+            has_begun.notify_one();
+            may_end.notified().await;
+            Ok::<_, std::io::Error>(3)
+        };
+        tokio::spawn(async move { b.get_or_load(&Tail("bird:crow"), loader).await })
+    };
+    has_begun.notified().await;
+    assert_eq!(a.remove_by_prefix("bird:").await.unwrap(), 1);
+    may_end.notify_one();
+    assert_eq!(load.await.unwrap().unwrap(), 3, "its caller has it");
+    let late = tails(server.url()).await;
+    let keys = ["bird:jay", "bird:crow", "tree:oak"].map(Tail);
+    assert_eq!(late.get_many(&keys).await, [None, None, Some(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_of_such_keys_that_cannot_be_looked_for_is_removed_later_with_all_others() {
+    let server = RedisServer::start();
+    let proxy = Proxy::in_front_of(server.address());
+    let (a, b) = (tails(proxy.url()).await, tails(server.url()).await);
+    b.insert(Tail("bird:jay"), 1).await.unwrap();
+    proxy.partition();
+    until("it is away", async || a.health().tier("remote").unwrap().state != TierState::Serving).await;
+    let error = a.remove_by_prefix("bird:").await.unwrap_err();
+    assert!(error.to_string().contains("queued"), "{error}");
+    proxy.heal();
+    until("the removal arrives", async || b.get(&Tail("bird:jay")).await.is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

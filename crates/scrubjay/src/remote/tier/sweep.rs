@@ -12,11 +12,15 @@ const STEP: usize = 1_000;
 const STEPS_MAX: usize = 4 << 20;
 
 impl RemoteTier {
-    /// Removes every key that begins so. O(keys on the server). What only the memory of other processes has is not reached: for that
-    /// there are tags.
-    pub(crate) async fn remove_by_prefix(&self, prefix: &[u8]) -> Swept {
+    /// Removes every key that begins so and is wanted. O(keys on the server). What only the memory of other processes has is not reached,
+    /// nor what they have still to store: for that there are tags.
+    pub(crate) async fn remove_where(&self, prefix: &[u8], is_wanted: impl Fn(&[u8]) -> bool) -> Swept {
         let inner = &self.inner;
         let mut swept = Swept { removed: 0, confirmed: Confirmed::Yes };
+        let mut is_wanted = |key: &[u8]| key.starts_with(prefix) && is_wanted(key);
+        // No walk finds what waits to be stored.
+        let waiting = inner.missed.lock().keys(&mut is_wanted);
+        self.sweep(&waiting, &mut swept).await;
         // Leases first: a load that stores between the two walks is found by the second.
         for pattern in [inner.names.lease_pattern(prefix), inner.names.data_pattern(prefix)] {
             let mut walk = Walk::begin(inner, &self.link, pattern).await;
@@ -26,17 +30,21 @@ impl RemoteTier {
                     Err(trouble) => Err(trouble.clone()),
                 };
                 let Ok(keys) = keys else { return inner.swept_in_part(swept) };
-                let Some(keys) = keys else { break };
-                let keys: Vec<Vec<u8>> = keys.into_iter().filter(|key| key.starts_with(prefix)).collect();
-                for removal in self.remove_many(&keys).await {
-                    match removal {
-                        Removal::Gone { was_there } => swept.removed += u64::from(was_there),
-                        Removal::Deferred => swept.confirmed = Confirmed::Deferred,
-                    }
-                }
+                let Some(mut keys) = keys else { break };
+                keys.retain(|key| is_wanted(key));
+                self.sweep(&keys, &mut swept).await;
             }
         }
         swept
+    }
+
+    async fn sweep(&self, keys: &[Vec<u8>], swept: &mut Swept) {
+        for removal in self.remove_many(keys).await {
+            match removal {
+                Removal::Gone { was_there } => swept.removed += u64::from(was_there),
+                Removal::Deferred => swept.confirmed = Confirmed::Deferred,
+            }
+        }
     }
 
     /// The keys that are there, in batches, until `take` says that it has enough. A key may come twice. O(keys on the server).

@@ -195,3 +195,19 @@ async fn while_changes_are_brought_heartbeats_do_not_queue_up_behind_it_and_clos
     a.tier.close().await;
     assert_eq!(a.tier.stats().missed_pending, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_to_be_stored_is_removed_by_its_prefix_too() {
+    let redis = RedisServer::start();
+    let a = Process::start(&redis.url());
+    // They wait for the end of a write of which nobody knows.
+    for key in [&b"user:1"[..], b"role:1"] {
+        let Encoded { bytes, expires_ms, stored_at_ms, .. } = a.encode(key, b"late", &[]);
+        a.tier.inner.defer(key, Op::Insert { bytes, expires_ms, stored_at_ms }, a.tier.inner.deadline_ms());
+    }
+    let swept = a.tier.remove_where(b"user:", |_| true).await;
+    assert_eq!(swept, Swept { removed: 0, confirmed: Confirmed::Deferred });
+    wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
+    assert_eq!(a.get(b"user:1").await, None, "removed by its prefix");
+    assert_eq!(a.get(b"role:1").await.as_deref(), Some(&b"late"[..]));
+}

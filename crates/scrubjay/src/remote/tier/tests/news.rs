@@ -223,7 +223,7 @@ async fn a_prefix_takes_out_entries_and_loads_of_everybody() {
         a.insert(format!("role*{n}").as_bytes(), b"r").await;
     }
     let lease = b.lease(b"user:new").await;
-    assert_eq!(a.tier.remove_by_prefix(b"user:").await, Swept { removed: 50, confirmed: Confirmed::Yes });
+    assert_eq!(a.tier.remove_where(b"user:", |_| true).await, Swept { removed: 50, confirmed: Confirmed::Yes });
     b.wait_until_told(&changed(b"user:49"));
     let entry = b.encode(b"user:new", b"late", &[]);
     assert_eq!(b.tier.fill(lease, Some(&entry)).await, Filled::Revoked);
