@@ -113,7 +113,7 @@ pub(crate) enum News {
 }
 
 /// A master of the server, for commands that are about one of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Master {
     shown: Arc<str>,
 }
@@ -237,6 +237,14 @@ impl Link {
     pub(crate) async fn masters(&self) -> Result<Vec<Master>, Trouble> {
         let live = self.live()?;
         Ok(live.nodes.iter().map(|node| Master { shown: Arc::clone(&node.address.shown) }).collect())
+    }
+
+    /// The master of a cluster that a key belongs to, as far as that is known; of a server alone nothing.
+    pub(crate) fn master_of(&self, key: &[u8]) -> Option<Master> {
+        let live = self.inner.live.load();
+        let live = live.as_ref()?;
+        let node = live.slots.as_ref()?.master(slots::slot_of_key(key))?;
+        Some(Master { shown: Arc::clone(&live.nodes[node].address.shown) })
     }
 
     /// Sends a command to one master.

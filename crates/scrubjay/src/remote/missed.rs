@@ -5,7 +5,7 @@
 //! whole cache is cleared there.
 //!
 //! A write of which nobody knows whether it was done may be done yet: the server refuses it after its **fence**, a time of the
-//! server's own clock, and what replaces it is not done before.
+//! server's own clock, and what replaces it is not done before; or a minute later, if the server's clock has gone back meanwhile.
 //!
 //! **Invariant:** keys, bytes and marks are bounded.
 
@@ -16,6 +16,9 @@ use std::collections::HashMap;
 
 /// Keys, at most.
 const KEYS_MAX: usize = 64 << 10;
+/// How long a fence lasts here at most, if the server's clock does not come to its end: it was set back, say. What the network has
+/// held back for so long may be done after all then.
+const FENCE_MS_MAX: u64 = 60_000;
 /// What a key takes beside itself and its bytes.
 const CHANGE_BYTES: usize = 160;
 
@@ -40,8 +43,24 @@ pub(super) struct Change {
     pub(super) made_ms: u64,
     /// By the server's clock; 0 for none.
     pub(super) fence_ms: u64,
+    /// When the fence is over in any case, by the tier's own count.
+    fence_own_ms: u64,
     /// Tells this change from a later one of the same key.
     pub(super) number: u64,
+}
+
+impl Change {
+    /// The fence that the server has still to look at, by its clock; 0 for none.
+    pub(super) fn fence_at(&self, now_ms: u64) -> u64 {
+        if self.fence_own_ms <= now_ms { 0 } else { self.fence_ms }
+    }
+
+    fn raise_fence(&mut self, fence_ms: u64, now_ms: u64, patience_ms: u64) {
+        if fence_ms > 0 {
+            self.fence_ms = self.fence_at(now_ms).max(fence_ms);
+            self.fence_own_ms = now_ms.saturating_add(patience_ms).saturating_add(FENCE_MS_MAX);
+        }
+    }
 }
 
 /// What became of a change that was noted.
@@ -64,12 +83,14 @@ pub(super) struct Missed {
     /// Whether all may be cleared, if it is too much.
     may_clear: bool,
     numbers: u64,
+    /// How far ahead of the time at which it is set a fence lies.
+    pub(super) patience_ms: u64,
 }
 
 impl Missed {
     pub(super) fn new(bytes_max: usize, may_clear: bool) -> Missed {
         let (changes, marks) = (HashMap::default(), HashMap::default());
-        Missed { changes, marks, bytes: 0, bytes_max, keys_max: KEYS_MAX, may_clear, numbers: 0 }
+        Missed { changes, marks, bytes: 0, bytes_max, keys_max: KEYS_MAX, may_clear, numbers: 0, patience_ms: 0 }
     }
 
     /// Notes a change; it takes the place of an earlier one.
@@ -84,8 +105,12 @@ impl Missed {
             return Noted::Overflowed;
         }
         let before = self.take(key);
-        let fence_ms = before.map_or(0, |before| before.fence_ms).max(fence_ms);
-        let mut change = Change { op, made_ms, fence_ms, number: self.number() };
+        let (mut change, number) = (Change { op, made_ms, fence_ms: 0, fence_own_ms: 0, number: 0 }, self.number());
+        change.number = number;
+        if let Some(before) = before {
+            (change.fence_ms, change.fence_own_ms) = (before.fence_ms, before.fence_own_ms);
+        }
+        change.raise_fence(fence_ms, made_ms, self.patience_ms);
         if self.bytes + size(key, &change) > self.bytes_max {
             change.op = Op::Removed;
         }
@@ -114,15 +139,17 @@ impl Missed {
     }
 
     /// Nobody knows whether that change was done, and may be yet until `fence_ms`: it becomes a removal.
-    pub(super) fn doubt(&mut self, key: &[u8], number: u64, fence_ms: u64) {
+    pub(super) fn doubt(&mut self, key: &[u8], number: u64, fence_ms: u64, now_ms: u64) {
+        let patience_ms = self.patience_ms;
         if self.changes.get(key).is_some_and(|change| change.number == number)
             && let Some(change) = self.take(key)
         {
-            let change = Change { op: Op::Removed, fence_ms: change.fence_ms.max(fence_ms), ..change };
+            let mut change = Change { op: Op::Removed, ..change };
+            change.raise_fence(fence_ms, now_ms, patience_ms);
             self.bytes += size(key, &change);
             self.changes.insert(key.to_vec(), change);
         } else if let Some(change) = self.changes.get_mut(key) {
-            change.fence_ms = change.fence_ms.max(fence_ms);
+            change.raise_fence(fence_ms, now_ms, patience_ms);
         }
     }
 
@@ -138,9 +165,12 @@ impl Missed {
         self.bytes
     }
 
-    /// So many changes at most whose fence is over at that time of the server.
-    pub(super) fn due(&self, server_ms: u64, count: usize) -> Vec<(Vec<u8>, Change)> {
-        let due = self.changes.iter().filter(|(_, change)| change.fence_ms < server_ms);
+    /// So many changes at most whose fence is over: by the clock of the server that has the key, or by the tier's own count.
+    pub(super) fn due(&self, now_ms: u64, server_ms: impl Fn(&[u8]) -> u64, count: usize) -> Vec<(Vec<u8>, Change)> {
+        let due = self
+            .changes
+            .iter()
+            .filter(|(key, change)| change.fence_at(now_ms) == 0 || change.fence_ms < server_ms(key));
         due.take(count).map(|(key, change)| (key.clone(), change.clone())).collect()
     }
 

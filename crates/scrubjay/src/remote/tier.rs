@@ -2,7 +2,7 @@
 //!
 //! Keys are the cache's key bytes here. Reads never fail: what cannot be had in time is a miss, and counted. `tier/read.rs` looks
 //! keys up, `tier/load.rs` asks for leases and ends them, `tier/write.rs` inserts and removes, `tier/raise.rs` keeps
-//! the shared stamps, `tier/watch.rs` hears what others change, `tier/replay.rs` does what was missed, `tier/sweep.rs` walks.
+//! the shared stamps, `tier/watch.rs` hears what others change, `tier/clocks.rs` knows what time it is there, `tier/replay.rs` does what was missed, `tier/sweep.rs` walks.
 //!
 //! **Invariants**
 //! 1. *Whose load may store.* A load's result is stored on the server only while its token lies in the lease, checked and stored as
@@ -46,11 +46,12 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+mod clocks;
 mod load;
 mod raise;
 mod read;
@@ -207,8 +208,7 @@ pub(super) struct Inner {
     random: RandomState,
     drawn: AtomicU64,
     begun: Instant,
-    /// What the server's clock is ahead of this tier's own count of milliseconds.
-    server_ahead_ms: AtomicI64,
+    clocks: clocks::Clocks,
     mirror: Mutex<Mirror>,
     echo: Mutex<Echo>,
     checks: Mutex<watch::Checks>,
@@ -264,7 +264,7 @@ impl RemoteTier {
             drawn: AtomicU64::new(0),
             begun: clock.instant(),
             clock,
-            server_ahead_ms: AtomicI64::new(0),
+            clocks: clocks::Clocks::default(),
             mirror: Mutex::default(),
             echo: Mutex::default(),
             checks: Mutex::default(),
@@ -283,6 +283,7 @@ impl RemoteTier {
             draining: Arc::default(),
             remote,
         });
+        inner.missed.lock().patience_ms = inner.patience_ms();
         let link = Link::start(link, Arc::new(watch::Ear(Arc::clone(&inner))))?;
         inner.link.store(Some(Arc::new(link.clone())));
         let gather = Gather::new(link.clone(), inner.runtime.clone(), inner.remote.in_flight_max);
@@ -436,26 +437,11 @@ impl Inner {
         millis(self.clock.instant().saturating_duration_since(self.begun))
     }
 
-    /// The server's clock, as far as it is known.
-    fn server_ms(&self) -> u64 {
-        self.elapsed_ms().saturating_add_signed(self.server_ahead_ms.load(Ordering::Relaxed))
-    }
-
-    /// The server's clock stood at `server_ms` in answer to what was sent at `sent_ms`.
-    fn note_server_ms(&self, server_ms: u64, sent_ms: u64) {
-        let ahead = i64::try_from(server_ms).unwrap_or(0) - i64::try_from(sent_ms).unwrap_or(0);
-        self.server_ahead_ms.store(ahead, Ordering::Relaxed);
-    }
-
-    /// When what is sent now is refused: longer than anybody waits for it here.
-    fn deadline_ms(&self) -> u64 {
-        self.server_ms().saturating_add(4 * millis(self.remote.command_timeout)).saturating_add(50)
-    }
-
+    /// Without a deadline: that is the key's.
     fn terms(&self, link: &Link) -> Terms {
         let is_published = matches!(link.state(), LinkState::Serving { coherence: News::PubSub(_) });
         let publish = is_published.then(|| (self.names.channel(), self.origin));
-        Terms { deadline_ms: self.deadline_ms(), publish }
+        Terms { deadline_ms: 0, publish }
     }
 
     /// A number that nobody else draws.

@@ -162,6 +162,8 @@ impl Inner {
     /// Looks at the head of the stamps and at the server's clock. A sign of life.
     pub(super) async fn beat(&self, link: &Link) -> Result<(), Trouble> {
         let sent_ms = self.elapsed_ms();
+        // Each master of a cluster has a clock of its own.
+        let is_cluster = link.is_cluster();
         let mut commands = vec![redis::cmd("TIME")];
         if !self.remote.is_raw {
             let mut head = of("GETRANGE", &self.names.stamps());
@@ -170,7 +172,11 @@ impl Inner {
         }
         let mut answers = link.run_many(commands).await.into_iter();
         let time = answers.next().ok_or_else(unexpected)??;
-        self.note_server_ms(server_ms(&time).ok_or_else(unexpected)?, sent_ms);
+        if is_cluster {
+            self.ask_clocks(link).await?;
+        } else {
+            self.note_server_ms(link, b"", server_ms(&time).ok_or_else(unexpected)?, sent_ms);
+        }
         let Some(head) = answers.next() else { return Ok(()) };
         let Value::BulkString(head) = head? else { return Err(unexpected()) };
         let is_behind = Head::parse(&head).is_none_or(|head| self.mirror.lock().is_behind(&head));

@@ -37,7 +37,7 @@ impl Inner {
             self.count(Count::Replayed);
         }
         loop {
-            let due = self.missed.lock().due(self.server_ms(), BATCH);
+            let due = self.due(link, BATCH);
             if due.is_empty() || !self.replay(link, due).await? {
                 break;
             }
@@ -47,6 +47,13 @@ impl Inner {
             self.is_anything_missed.store(false, Ordering::Release);
         }
         Ok(())
+    }
+
+    /// Changes that may be done now.
+    pub(super) fn due(&self, link: &Link, count: usize) -> Vec<(Vec<u8>, Change)> {
+        let alone_ms = (!link.is_cluster()).then(|| self.server_ms(None, b""));
+        let server_ms = |key: &[u8]| alone_ms.unwrap_or_else(|| self.server_ms(Some(link), &self.names.data(key)));
+        self.missed.lock().due(self.elapsed_ms(), server_ms, count)
     }
 
     /// The same without waiting for it, unless somebody is at it.
@@ -103,6 +110,7 @@ impl Inner {
 
     fn act_of<'a>(&self, change: &'a Change) -> Act<'a> {
         let age_ms = self.elapsed_ms().saturating_sub(change.made_ms);
+        let fence_ms = change.fence_at(self.elapsed_ms());
         // The act comes later than this is asked: that must not make the change younger.
         let age_ms = age_ms.saturating_add(4 * super::millis(self.remote.command_timeout)).saturating_add(50);
         match &change.op {
@@ -111,9 +119,9 @@ impl Inner {
                 px: self.px_until(*expires_ms),
                 stored_at_ms: *stored_at_ms,
                 age_ms,
-                fence_ms: change.fence_ms,
+                fence_ms,
             },
-            _ => Act::Remove { fence_ms: change.fence_ms },
+            _ => Act::Remove { fence_ms },
         }
     }
 
@@ -146,7 +154,7 @@ impl Inner {
             Ok(_) => Ok(false),
             Err(trouble) => {
                 if is_insert && trouble.may_be_done() {
-                    self.missed.lock().doubt(key, change.number, deadline_ms);
+                    self.missed.lock().doubt(key, change.number, deadline_ms, self.elapsed_ms());
                 }
                 Err(trouble)
             }

@@ -5,7 +5,7 @@ use super::super::echo::Sum;
 use super::super::link::{Link, Trouble};
 use super::super::missed::Op;
 use super::super::names::KeyNames;
-use super::super::scripts::{self, Act, Answer, Terms};
+use super::super::scripts::{self, Act, Answer};
 use super::super::transactions;
 use super::{Encoded, Inner, RemoteTier, Removal, millis};
 use crate::entry::SharedBorn;
@@ -93,6 +93,7 @@ impl RemoteTier {
             };
             acts.push((&key[..], names, act));
         }
+        open.more_ms = time_of(&acts);
         let answers = inner.ask_many(&self.link, acts).await;
         for ((key, _, entry), (answer, deadline_ms)) in sent.iter().zip(answers) {
             inner.inserted(key, entry.as_ref(), answer, deadline_ms);
@@ -231,7 +232,7 @@ impl Inner {
         names: &KeyNames,
         act: Act<'_>,
     ) -> (Result<Answer, Trouble>, u64) {
-        let lost = (Err(Trouble::Lost("no answer".into())), self.deadline_ms());
+        let lost = (Err(Trouble::Lost("no answer".into())), self.deadline_ms(Some(link), &names.data));
         self.ask_many(link, vec![(key, names, act)]).await.pop().unwrap_or(lost)
     }
 
@@ -245,16 +246,21 @@ impl Inner {
         if acts.is_empty() {
             return Vec::new();
         }
-        let mut terms = self.terms(link);
-        terms.deadline_ms = terms.deadline_ms.saturating_add(time_of(&acts));
-        let mut answers = self.ask_once(link, &acts, &terms).await;
+        let more_ms = time_of(&acts);
+        let mut answers = self.ask_once(link, &acts, more_ms).await;
         // The server's clock was not where it was thought to be.
         let late: Vec<usize> = (0..answers.len()).filter(|at| matches!(answers[*at].0, Ok(Answer::Late(_)))).collect();
-        let Some(Ok(Answer::Late(server_ms))) = late.first().map(|at| answers[*at].0.clone()) else { return answers };
-        self.note_server_ms(server_ms, self.elapsed_ms());
+        if late.is_empty() {
+            return answers;
+        }
+        let now_ms = self.elapsed_ms();
+        for at in &late {
+            if let Ok(Answer::Late(server_ms)) = answers[*at].0 {
+                self.note_server_ms(link, &acts[*at].1.data, server_ms, now_ms);
+            }
+        }
         let again: Vec<_> = late.iter().map(|at| acts[*at]).collect();
-        let terms = Terms { deadline_ms: self.deadline_ms().saturating_add(time_of(&acts)), ..terms };
-        for (at, answer) in late.into_iter().zip(self.ask_once(link, &again, &terms).await) {
+        for (at, answer) in late.into_iter().zip(self.ask_once(link, &again, more_ms).await) {
             answers[at] = answer;
         }
         answers
@@ -264,16 +270,25 @@ impl Inner {
         &self,
         link: &Link,
         acts: &[(&[u8], &KeyNames, Act<'_>)],
-        terms: &Terms,
+        more_ms: u64,
     ) -> Vec<(Result<Answer, Trouble>, u64)> {
+        let mut terms = self.terms(link);
+        let deadline = |names: &KeyNames| self.deadline_ms(Some(link), &names.data).saturating_add(more_ms);
         let mut answers = Vec::with_capacity(acts.len());
         if link.has_scripts() {
-            let calls = acts.iter().map(|(key, names, act)| act.call(key, names, terms)).collect();
+            let (mut calls, mut deadlines) = (Vec::with_capacity(acts.len()), Vec::with_capacity(acts.len()));
+            for (key, names, act) in acts {
+                terms.deadline_ms = deadline(names);
+                calls.push(act.call(key, names, &terms));
+                deadlines.push(terms.deadline_ms);
+            }
             let replies = link.script_many(calls).await;
-            answers.extend(replies.into_iter().map(|reply| (reply.and_then(scripts::answer), terms.deadline_ms)));
+            let replies = replies.into_iter().map(|reply| reply.and_then(scripts::answer));
+            answers.extend(replies.zip(deadlines));
         } else {
             for (key, names, act) in acts {
-                answers.push((transactions::act(link, act, key, names, terms).await, terms.deadline_ms));
+                terms.deadline_ms = deadline(names);
+                answers.push((transactions::act(link, act, key, names, &terms).await, terms.deadline_ms));
             }
         }
         answers
@@ -304,11 +319,13 @@ fn later(entry: Option<&Encoded>) -> Op {
 pub(super) struct Open {
     inner: Arc<Inner>,
     keys: Vec<Vec<u8>>,
+    /// How much longer large values may be on their way.
+    more_ms: u64,
 }
 
 impl Open {
     pub(super) fn new(inner: &Arc<Inner>) -> Open {
-        Open { inner: Arc::clone(inner), keys: Vec::new() }
+        Open { inner: Arc::clone(inner), keys: Vec::new(), more_ms: 0 }
     }
 
     pub(super) fn add(&mut self, key: &[u8]) {
@@ -323,8 +340,10 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
+        let link = self.inner.link.load_full();
         for key in &self.keys {
-            self.inner.defer(key, Op::Removed, self.inner.deadline_ms());
+            let deadline_ms = self.inner.deadline_ms(link.as_deref(), &self.inner.names.data(key));
+            self.inner.defer(key, Op::Removed, deadline_ms.saturating_add(self.more_ms));
         }
     }
 }

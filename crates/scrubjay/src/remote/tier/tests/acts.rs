@@ -110,7 +110,7 @@ async fn a_lease_ends_by_itself() {
 async fn a_change_waits_for_the_fence_before_it() {
     on_both(async |process, console| {
         assert_eq!(ask(process, b"k", INSERT).await, Answer::Done);
-        let fence_ms = process.tier.inner.server_ms() + 60_000;
+        let fence_ms = process.tier.inner.server_ms(None, b"") + 60_000;
         assert!(matches!(ask(process, b"k", Act::Remove { fence_ms }).await, Answer::Early(_)));
         let replay = Act::Replay { value: b"new", px: None, stored_at_ms: u64::MAX >> 12, age_ms: 0, fence_ms };
         assert!(matches!(ask(process, b"k", replay).await, Answer::Early(_)));
@@ -124,7 +124,7 @@ async fn what_comes_after_its_deadline_is_refused_by_scripts() {
     let redis = RedisServer::start();
     let process = Process::start(&redis.url());
     let (inner, names) = (&process.tier.inner, process.names(b"k"));
-    let late = Terms { deadline_ms: inner.server_ms() - 5_000, publish: None };
+    let late = Terms { deadline_ms: inner.server_ms(None, b"") - 5_000, publish: None };
     for act in [INSERT, begin(&A), replay(b"v", 1, 0)] {
         let call = act.call(b"k", &names, &late);
         let answer = process.tier.link.script_many(vec![call]).await.pop().unwrap().unwrap();
@@ -132,7 +132,7 @@ async fn what_comes_after_its_deadline_is_refused_by_scripts() {
     }
     assert_eq!(redis.console().call(&["DBSIZE"]).number(), 1, "the stamps alone");
     // Whoever thinks that the server's clock is elsewhere finds out, and is not refused twice.
-    inner.server_ahead_ms.fetch_sub(3_600_000, Ordering::Relaxed);
+    inner.note_server_ms(&process.tier.link, b"", inner.server_ms(None, b"") - 3_600_000, inner.elapsed_ms());
     assert_eq!(ask(&process, b"k", INSERT).await, Answer::Done);
 }
 
@@ -173,7 +173,7 @@ async fn a_replay_gives_way_to_what_is_newer() {
         assert_eq!(ask(process, b"k", REMOVE).await, Answer::Done);
         assert_eq!(ask(process, b"k", replay(&entry(now_ms), now_ms, 1_000)).await, Answer::Nothing);
         let tombstone = process.names(b"k").tombstone;
-        let long_ago = (process.tier.inner.server_ms() - 20_000).to_string();
+        let long_ago = (process.tier.inner.server_ms(None, b"") - 20_000).to_string();
         console.ok(&[b"SET", &tombstone[..], long_ago.as_bytes()]);
         assert_eq!(ask(process, b"k", replay(&entry(now_ms), now_ms, 1_000)).await, Answer::Done);
     })

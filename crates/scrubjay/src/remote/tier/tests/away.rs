@@ -64,16 +64,12 @@ async fn a_write_that_was_held_back_does_not_come_after_a_removal() {
     proxy.add(Which::All, Direction::ToServer, Toxic::Stall);
     a.tier.insert(b"k", Some(&entry)).await;
     let inner = &a.tier.inner;
-    assert_eq!(
-        inner.missed.lock().due(inner.server_ms(), 1),
-        [],
-        "it may arrive yet: nothing is done before that is over"
-    );
-    let (_, change) = inner.missed.lock().due(u64::MAX, 1).remove(0);
+    assert_eq!(inner.due(&a.tier.link, 1), [], "it may arrive yet: nothing is done before that is over");
+    let (_, change) = inner.missed.lock().due(0, |_| u64::MAX, 1).remove(0);
     assert_eq!(change.op, Op::Removed);
     assert_eq!(a.tier.remove(b"k").await, Removal::Deferred);
     assert!(matches!(b.tier.remove(b"k").await, Removal::Gone { .. }));
-    wait_for("its deadline", || (b.tier.inner.server_ms() > change.fence_ms).then_some(()));
+    wait_for("its deadline", || (b.tier.inner.server_ms(None, b"") > change.fence_ms).then_some(()));
     proxy.heal();
     wait_for("all to be done", || {
         let there = redis.console().call(&[b"EXISTS", &a.names(b"k").data[..]]).number();
@@ -203,11 +199,33 @@ async fn what_waits_to_be_stored_is_removed_by_its_prefix_too() {
     // They wait for the end of a write of which nobody knows.
     for key in [&b"user:1"[..], b"role:1"] {
         let Encoded { bytes, expires_ms, stored_at_ms, .. } = a.encode(key, b"late", &[]);
-        a.tier.inner.defer(key, Op::Insert { bytes, expires_ms, stored_at_ms }, a.tier.inner.deadline_ms());
+        a.tier.inner.defer(key, Op::Insert { bytes, expires_ms, stored_at_ms }, a.tier.inner.deadline_ms(None, b""));
     }
     let swept = a.tier.remove_where(b"user:", |_| true).await;
     assert_eq!(swept, Swept { removed: 0, confirmed: Confirmed::Deferred });
     wait_for("all to be done", || (a.tier.stats().missed_pending == 0).then_some(()));
     assert_eq!(a.get(b"user:1").await, None, "removed by its prefix");
     assert_eq!(a.get(b"role:1").await.as_deref(), Some(&b"late"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_master_of_a_cluster_has_a_clock_of_its_own() {
+    let cluster = scrubjay_harness::RedisCluster::start();
+    let a = Process::with(Remote::cluster(cluster.urls()).command_timeout(Duration::from_secs(10)));
+    let (inner, link) = (&a.tier.inner, &a.tier.link);
+    let keys: Vec<Vec<u8>> = (0..30_u8).map(|key| vec![b'a' + key % 26, key]).collect();
+    let data = |key: &Vec<u8>| inner.names.data(key);
+    let node = link.master_of(&data(&keys[0])).unwrap();
+    let is_there = |key: &&Vec<u8>| link.master_of(&data(key)) == Some(node.clone());
+    let (there, elsewhere): (Vec<_>, Vec<_>) = keys.iter().partition(is_there);
+    assert!(!there.is_empty() && !elsewhere.is_empty());
+    // One is thought to be an hour behind what it is: that concerns its keys alone, and the first refusal tells.
+    inner.note_server_ms(link, &data(there[0]), inner.unix_ms() - 3_600_000, inner.elapsed_ms());
+    for key in &elsewhere {
+        assert!(inner.server_ms(Some(link), &data(key)).abs_diff(inner.unix_ms()) < 600_000);
+    }
+    let entries: Vec<_> = keys.iter().map(|key| (key.clone(), Some(a.encode(key, b"one", &[])))).collect();
+    a.tier.insert_many(entries).await;
+    let stats = a.tier.stats();
+    assert_eq!((stats.stored, stats.deferred), (30, 0));
 }
