@@ -4,6 +4,7 @@
 //! entry       D   scrubjay:users:3:42                        prefix, cache : schema version : key
 //! lease           scrubjay:users:3!lease:{D}                 who loads it
 //! tombstone       scrubjay:users:3!removed:{D}               when it was removed, for half a minute
+//! outdated        scrubjay:users:3!outdated:{D}              a load has taken it out, within the last half a minute
 //! gone            scrubjay:users:3!gone:0123456789abcdef{D}  set and deleted at once, so that trackers hear of it, and by whom
 //! free            scrubjay:users:3!free:{D}                  the same, when a lease is given back
 //! stamps      T   scrubjay:users:3!stamps                    tags and clears
@@ -43,6 +44,7 @@ pub(crate) struct KeyNames {
     pub(crate) data: Vec<u8>,
     pub(crate) lease: Vec<u8>,
     pub(crate) tombstone: Vec<u8>,
+    pub(crate) outdated: Vec<u8>,
     pub(crate) gone: Vec<u8>,
     pub(crate) free: Vec<u8>,
 }
@@ -61,6 +63,7 @@ pub(crate) enum Named {
 
 const LEASE: &[u8] = b"!lease:";
 const TOMBSTONE: &[u8] = b"!removed:";
+const OUTDATED: &[u8] = b"!outdated:";
 const GONE: &[u8] = b"!gone:";
 const FREE: &[u8] = b"!free:";
 const STAMPS: &[u8] = b"!stamps";
@@ -122,9 +125,9 @@ impl Names {
         let data = self.data(key);
         let tagged = tagged(&data)?;
         let name = |kind: &[u8]| [&self.rest[..], kind, &tagged[..]].concat();
-        let (lease, tombstone, free) = (name(LEASE), name(TOMBSTONE), name(FREE));
+        let (lease, tombstone, outdated, free) = (name(LEASE), name(TOMBSTONE), name(OUTDATED), name(FREE));
         let gone = name(&[GONE, &self.origin[..]].concat());
-        Some(KeyNames { data, lease, tombstone, gone, free })
+        Some(KeyNames { data, lease, tombstone, outdated, gone, free })
     }
 
     /// The name of the stamps.
@@ -165,7 +168,7 @@ impl Names {
             if let Some(tagged) = kind.strip_prefix(FREE) {
                 return key(tagged).map_or(Named::Other, Named::Free);
             }
-            if self.is_raw && (kind.starts_with(LEASE) || kind.starts_with(TOMBSTONE)) {
+            if self.is_raw && [LEASE, TOMBSTONE, OUTDATED].iter().any(|other| kind.starts_with(other)) {
                 return Named::Other;
             }
         }

@@ -132,7 +132,10 @@ static RENEW: Script = Script::idempotent(script!(
 static RELEASE: Script = Script::idempotent(script!(
     "if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {0} end
      redis.call('DEL', KEYS[2])
-     if ARGV[2] == '1' then redis.call('UNLINK', KEYS[1]) end
+     if ARGV[2] ~= '' then
+       redis.call('UNLINK', KEYS[1])
+       store(KEYS[4], '', ARGV[2])
+     end
      redis.pcall('SET', KEYS[3], '')
      redis.call('DEL', KEYS[3])
      tell()
@@ -260,7 +263,7 @@ impl Terms {
 impl Act<'_> {
     /// The script that does it.
     pub(super) fn call(&self, key: &[u8], names: &KeyNames, terms: &Terms) -> ScriptCall {
-        let KeyNames { data, lease, tombstone, gone, free } = names;
+        let KeyNames { data, lease, tombstone, outdated, gone, free } = names;
         let deadline = decimal(terms.deadline_ms);
         let kind = if matches!(self, Act::Release { is_outdated: false, .. }) { b'f' } else { b'k' };
         let (channel, message) = terms.message(kind, key);
@@ -271,8 +274,9 @@ impl Act<'_> {
             }
             Act::Renew { token, lease_ms } => ScriptCall::new(&RENEW, &[lease], &[token, &decimal(lease_ms)]),
             Act::Release { token, is_outdated } => {
-                let is_outdated: &[u8] = if is_outdated { b"1" } else { b"0" };
-                ScriptCall::new(&RELEASE, &[data, lease, free], &[token, is_outdated, &channel, &message])
+                // It is not a tombstone: what was written while the load ran is not older than what it read.
+                let marked_ms = if is_outdated { decimal(TOMBSTONE_MS) } else { Vec::new() };
+                ScriptCall::new(&RELEASE, &[data, lease, free, outdated], &[token, &marked_ms, &channel, &message])
             }
             Act::Fill { token, value, px } => {
                 ScriptCall::new(&FILL, &[data, lease], &[token, value, &ttl(px), &channel, &message])

@@ -19,7 +19,7 @@ pub(super) async fn act(
     names: &KeyNames,
     terms: &Terms,
 ) -> Result<Answer, Trouble> {
-    let KeyNames { data, lease, tombstone, gone, free } = names;
+    let KeyNames { data, lease, tombstone, outdated, gone, free } = names;
     let kind = if matches!(act, Act::Release { is_outdated: false, .. }) { b'f' } else { b'k' };
     let told = tell(terms, kind, key);
     let result = match *act {
@@ -36,7 +36,7 @@ pub(super) async fn act(
         Act::Release { token, is_outdated } => {
             let mut commands = vec![of("DEL", lease), set(free, b"", None), of("DEL", free)];
             if is_outdated {
-                commands.push(of("UNLINK", data));
+                commands.extend([of("UNLINK", data), set(outdated, b"", Some(TOMBSTONE_MS))]);
             }
             commands.extend(told);
             owned(link, lease, token, commands).await

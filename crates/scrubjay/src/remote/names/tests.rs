@@ -1,8 +1,8 @@
 use super::*;
 use scrubjay_harness::{RedisCluster, RedisServer};
 
-fn all(names: &KeyNames) -> [&[u8]; 5] {
-    [&names.data, &names.lease, &names.tombstone, &names.gone, &names.free]
+fn all(names: &KeyNames) -> [&[u8]; 6] {
+    [&names.data, &names.lease, &names.tombstone, &names.outdated, &names.gone, &names.free]
 }
 
 #[test]
@@ -44,6 +44,7 @@ fn what_is_named_is_found_again() {
             assert_eq!(names.parse(&of.free), Named::Free(key.to_vec()));
             assert_eq!(names.parse(&of.lease), Named::Other);
             assert_eq!(names.parse(&of.tombstone), Named::Other);
+            assert_eq!(names.parse(&of.outdated), Named::Other);
             assert_eq!(names.key_of_any(&of.lease).as_deref(), Some(key));
             assert_eq!(names.key_of_any(&of.data).as_deref(), Some(key));
         }

@@ -93,7 +93,7 @@ impl RemoteTier {
     }
 
     /// Of keys that there were news of: whether the server itself has let the entry go, since its time was over or it needed the room.
-    /// Then there is neither an entry nor the mark of a removal. Whatever is not known was not; nor is it in raw mode, where others
+    /// Then there is neither an entry nor the mark of a removal, by a caller or by a load that has found it outdated. Whatever is not known was not; nor is it in raw mode, where others
     /// remove without a mark.
     pub(crate) async fn were_let_go(&self, keys: &[Vec<u8>]) -> Vec<bool> {
         let names: Vec<_> = keys.iter().map(|key| self.inner.names.of(key)).collect();
@@ -102,7 +102,7 @@ impl RemoteTier {
         }
         let exist = |names: KeyNames| {
             let mut exist = of("EXISTS", &names.data);
-            exist.arg(&names.tombstone);
+            exist.arg(&names.tombstone).arg(&names.outdated);
             exist
         };
         let answers = self.link.run_many(names.into_iter().flatten().map(exist).collect()).await;

@@ -350,3 +350,19 @@ async fn a_check_that_panics_lets_everything_go_and_the_next_news_are_checked_ag
     a.insert(b"l", b"one").await;
     wait_for("the next echo", || (a.tier.stats().echoes == 2).then_some(()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_load_has_found_outdated_was_not_let_go_by_the_server() {
+    let (redis, ours) = (RedisServer::start(), ScrubjayServer::start());
+    for url in [redis.url(), ours.url()] {
+        let (a, b) = (Process::start(&url), Process::start(&url));
+        let keys = [b"k".to_vec(), b"other".to_vec()];
+        a.insert(b"k", b"one").await;
+        let seen = b.tier.get(b"k").await.unwrap();
+        let begun = b.tier.begin(b"k", Some(&seen), Duration::from_secs(1)).await;
+        let Begun::Granted(lease) = begun else { panic!("no lease: {begun:?}") };
+        // It found no value, which is not remembered.
+        assert_eq!(b.tier.fill(lease, None).await, Filled::Stored);
+        assert_eq!(a.tier.were_let_go(&keys).await, [false, true]);
+    }
+}
