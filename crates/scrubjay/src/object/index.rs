@@ -77,6 +77,8 @@ pub(super) struct Known {
     pub(super) stamp: u64,
     /// Unless it was removed, or its time is over.
     pub(super) located: Option<Located>,
+    /// In Unix milliseconds; 0 for never.
+    pub(super) expires_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -189,7 +191,7 @@ impl Index {
         } else {
             Some(Located::Large { crc: cell.place })
         };
-        Some(Known { stamp: cell.stamp(), located })
+        Some(Known { stamp: cell.stamp(), located, expires_ms: u64::from(cell.expires_s) * 1000 })
     }
 
     /// Takes in the rows of a pack that is not known yet; those of tags are the caller's. `is_hidden` says which values are not

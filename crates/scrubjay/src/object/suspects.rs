@@ -7,10 +7,14 @@
 //!
 //! Each suspicion is judged, so there are no more than the cache asks about at once.
 //!
+//! Who finds an entry here and gives it to the remote tier again is told of by that as by any other change. So it [says here
+//! again](ObjectTier::put_again) what it has found, in a pack of later, with the stamp that it had.
+//!
 //! **Invariant:** what is put after the news is touched by no judgement on them.
 
 use super::hash::hash_of;
-use super::tier::{ObjectTier, State};
+use super::index::{Known, Located};
+use super::tier::{Encoded, Found, ObjectBorn, ObjectTier, State};
 
 /// Keys that others have changed lately, at most. Beyond, nothing is served until the store was listed again.
 const MASKS_MAX: usize = 1 << 16;
@@ -47,6 +51,30 @@ impl ObjectTier {
             return self.distrust();
         }
         state.forget_until(hash, stamp);
+    }
+}
+
+impl ObjectTier {
+    /// The entry that was found was given to the remote tier: others hear of that, and for them it counts no more until it is seen in
+    /// a pack of later. So it goes into the next one, unless something newer is known or waits. Large entries do not: they would be
+    /// written once more for each.
+    pub(crate) fn put_again(&self, key: &[u8], found: &Found) {
+        let hash = hash_of(key);
+        let mut state = self.state.lock();
+        let Some(Known { stamp, located: Some(Located::Value { .. }), expires_ms }) =
+            state.index.find(hash, self.unix_ms())
+        else {
+            return;
+        };
+        if state.is_closed || stamp != found.stamp || state.pending.find(hash).is_some() {
+            return;
+        }
+        let entry = Encoded { bytes: found.bytes.clone(), expires_ms, born: ObjectBorn { stamp } };
+        // Where there is no room, others load it.
+        let _ = state.pending.put(hash, key, &entry, self.object.queue_bytes);
+        if state.pending.gathered_bytes() >= self.object.pack_bytes {
+            self.wakes.entries.notify_one();
+        }
     }
 }
 

@@ -164,3 +164,27 @@ async fn while_the_server_is_away_the_objects_serve() {
     let c = shared.process(HOUR).await;
     assert_eq!((c.get("jay").await, hits(&c)), (Some(7), (0, 1)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_process_took_up_from_the_objects_another_takes_up_next_time() {
+    let shared = Shared::new();
+    let a = shared.process(HOUR).await;
+    a.insert("jay".into(), 7).await.unwrap();
+    a.close().await;
+    let quick = async || {
+        let object = shared.object().flush_interval(A_MOMENT / 10).refresh_interval(A_MOMENT / 10);
+        let cache = builder(remote(&shared.server)).object(object).build().await.unwrap();
+        let is_open = async || cache.stats().object_store.unwrap().is_open && is_serving(&cache);
+        until("both tiers serve", is_open).await;
+        cache
+    };
+    let (b, c) = (quick().await, quick().await);
+    shared.server.call(&["DEL", "scrubjay:numbers:0:jay"]);
+    for taker in [&b, &c, &b, &c] {
+        until("the objects have it for this process", async || taker.peek("jay").await == Some(7)).await;
+        assert_eq!(taker.get_or_load("jay", must_not_load).await.unwrap(), 7);
+        // The other hears of what comes to lie on the server now.
+        shared.let_go(taker, "jay").await;
+    }
+    assert_eq!((hits(&b).1, hits(&c).1), (2, 2));
+}

@@ -167,7 +167,7 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let descent = self.descend(hash, lead.lease.key());
         let found = object.tier.get(&descent.key_bytes).await;
         let given = Given { key_bytes: &descent.key_bytes, born: descent.born };
-        let raised = found.and_then(|found| self.raise_object(object, given, &found));
+        let raised = found.as_ref().and_then(|found| self.raise_object(object, given, found));
         let raised = raised.filter(|raised| !self.clock.is_past(raised.times.fresh_until_ms));
         let Some(raised) = raised else {
             self.counters.lookup(Place::Object, Came::Miss);
@@ -177,10 +177,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         let mut is_revoked = false;
         if let (Some(granted), Some(born)) = (lead.take_remote(), lead.shared) {
             let entry = self.encode_raised(remote, &descent.key_bytes, &raised, (born, lead.began_ms));
-            is_revoked = match entry {
-                Some(entry) => remote.tier.fill(granted, Some(&entry)).await == Filled::Revoked,
-                None => false,
+            let filled = match entry {
+                Some(entry) => remote.tier.fill(granted, Some(&entry)).await,
+                None => Filled::Unknown,
             };
+            is_revoked = filled == Filled::Revoked;
+            if let (Filled::Stored, Some(found)) = (filled, &found) {
+                object.tier.put_again(&descent.key_bytes, found);
+            }
         }
         let value = raised.value.clone();
         if !is_revoked {
