@@ -31,10 +31,12 @@ impl ObjectTier {
     /// counted.
     pub(crate) async fn get(&self, key: &[u8]) -> Option<Found> {
         let hash = hash_of(key);
+        self.judged(&[hash]).await;
         match self.look(hash) {
             Looked::Here(found) => Some(found),
             Looked::There(stamp, located) => {
                 let bytes = self.fetch(hash, stamp, located).await;
+                self.judged(&[hash]).await;
                 self.settle_read(hash, stamp, bytes)
             }
             Looked::Miss => None,
@@ -88,8 +90,10 @@ impl ObjectTier {
         let mut found: Vec<Option<Found>> = vec![None; keys.len()];
         let mut in_packs: BTreeMap<PackName, Vec<(usize, u64, Range<u64>)>> = BTreeMap::new();
         let mut alone = Vec::new();
-        for (at, key) in keys.iter().enumerate() {
-            match self.look(hash_of(key)) {
+        let hashes: Vec<u64> = keys.iter().map(|key| hash_of(key)).collect();
+        self.judged(&hashes).await;
+        for (at, hash) in hashes.iter().enumerate() {
+            match self.look(*hash) {
                 Looked::Here(here) => found[at] = Some(here),
                 Looked::There(stamp, Located::Value { pack, offset, len }) => {
                     let range = u64::from(offset)..u64::from(offset) + u64::from(len);

@@ -15,9 +15,13 @@
 use super::hash::hash_of;
 use super::index::{Known, Located};
 use super::tier::{Encoded, Found, ObjectBorn, ObjectTier, State};
+use std::time::Duration;
 
 /// Keys that others have changed lately, at most. Beyond, nothing is served until the store was listed again.
 const MASKS_MAX: usize = 1 << 16;
+
+/// How long a lookup waits for a judgement.
+const JUDGED_WITHIN: Duration = Duration::from_millis(500);
 
 /// That there were news of a key, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,15 +46,34 @@ impl ObjectTier {
         if state.suspects.get(&hash) == Some(&stamp) {
             state.suspects.remove(&hash);
         }
-        if !is_changed {
-            return;
+        let has_room = state.masks.len() < MASKS_MAX;
+        if is_changed && has_room {
+            state.forget_until(hash, stamp);
         }
-        if state.masks.len() >= MASKS_MAX {
+        if is_changed && !has_room {
             state.masks.clear();
             drop(state);
-            return self.distrust();
+            self.distrust();
+        } else {
+            drop(state);
         }
-        state.forget_until(hash, stamp);
+        // Who waits looks into the state, so it is not locked here.
+        self.wakes.judged.send_modify(|judgements| *judgements += 1);
+    }
+
+    /// Waits until none of these is suspected: whoever asks for an entry whose time on the server has just ended is the first to
+    /// cause the news of that. For a moment at most.
+    pub(super) async fn judged(&self, hashes: &[u64]) {
+        let is_suspected = || {
+            let state = self.state.lock();
+            !state.suspects.is_empty() && hashes.iter().any(|hash| state.suspects.contains_key(hash))
+        };
+        if !is_suspected() {
+            return;
+        }
+        let mut judged = self.wakes.judged.subscribe();
+        // What is suspected still is not served.
+        let _ = self.timers.limit(JUDGED_WITHIN, judged.wait_for(|_| !is_suspected())).await;
     }
 }
 

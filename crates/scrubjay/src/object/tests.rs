@@ -301,7 +301,7 @@ async fn what_another_process_changed_does_not_count_until_its_pack_is_seen() {
     assert_eq!(get(&other, "42").await.as_deref(), Some("new"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_key_that_there_are_news_of_is_not_served_until_they_are_judged() {
     let (store, clock) = (store(), Clock::held());
     let tier = open(on(&store), &clock).await;

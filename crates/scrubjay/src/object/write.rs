@@ -38,6 +38,8 @@ pub(super) struct Wakes {
     flushed: watch::Sender<u64>,
     settled: watch::Sender<u64>,
     pub(super) looked: watch::Sender<u64>,
+    /// Judgements on suspected keys.
+    pub(super) judged: watch::Sender<u64>,
 }
 
 impl Default for Wakes {
@@ -53,6 +55,7 @@ impl Default for Wakes {
             flushed: number(),
             settled: number(),
             looked: number(),
+            judged: number(),
         }
     }
 }
