@@ -191,7 +191,14 @@ impl<K: Key, V: Clone + Send + Sync + 'static> Shared<K, V> {
         } else {
             return Ok(());
         };
-        let text = format!("removed here; the {which} tier is away, and the change is queued until it is back");
+        let may_be_lost =
+            which == "remote" && self.remote.as_ref().is_some_and(|remote| remote.tier.has_lost_removals());
+        let text = if may_be_lost {
+            "removed here; the remote tier is away, and has more to be told than is kept: it may never be removed there"
+                .into()
+        } else {
+            format!("removed here; the {which} tier is away, and the change is queued until it is back")
+        };
         Err(Error::new(ErrorKind::Unavailable, text))
     }
 

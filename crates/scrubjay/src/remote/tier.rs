@@ -324,6 +324,11 @@ impl RemoteTier {
         }
     }
 
+    /// Whether removals were more than are kept, of a tier that cannot be cleared instead: then some of them are never done.
+    pub(crate) fn has_lost_removals(&self) -> bool {
+        self.inner.remote.is_raw && self.inner.counters.read(Count::Overflow) > 0
+    }
+
     pub(crate) fn config(&self) -> &Remote {
         &self.inner.remote
     }

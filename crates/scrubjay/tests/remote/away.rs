@@ -1,7 +1,7 @@
 //! The server is not there, goes away, comes back: nothing fails that need not, and nothing old is served for longer than was said.
 
 use super::*;
-use scrubjay::{Clock, ErrorKind, OnDisconnect, Removals};
+use scrubjay::{Clock, ErrorKind, Json, OnDisconnect, Removals};
 
 /// Everything that is not there is known to be not there soon.
 pub(crate) fn impatient(server: &RedisServer) -> Remote {
@@ -239,4 +239,19 @@ fn the_blocking_face_shares_over_a_server_without_scripts_from_threads_of_no_run
     }
     a.close().unwrap();
     b.close().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_that_nobody_keeps_is_not_said_to_be_queued() {
+    let mut server = RedisServer::start();
+    server.kill();
+    let raw = impatient(&server).raw().missed_bytes_max(200);
+    let builder = Cache::<String, u64>::builder("numbers").memory(Memory::bytes(1 << 20));
+    let a = builder.remote_with(raw, Json).build().await.unwrap();
+    for key in ["jay", "oak"] {
+        assert!(a.remove(key).await.unwrap_err().to_string().contains("queued"), "{key}");
+    }
+    let error = a.remove("crow").await.unwrap_err();
+    assert_eq!((error.kind(), shared(&a).missed_overflows), (ErrorKind::Unavailable, 1));
+    assert!(error.to_string().contains("may never be removed there"), "{error}");
 }
