@@ -150,7 +150,9 @@ impl Remote {
     }
 
     /// How long a command is waited for: 250 ms unless said. A read that takes longer is a miss. After some in a row the server
-    /// is left alone for a while.
+    /// is left alone for a while. From about 6 s on, what was inserted while the server was away is not brought there when it is
+    /// back, but removed there: a removal elsewhere is remembered for 30 s, and a command may be on its way four times as long as
+    /// this.
     pub fn command_timeout(mut self, time: Duration) -> Remote {
         self.command_timeout = time;
         self
