@@ -11,8 +11,8 @@
 //! it allocates anything of its own.
 //!
 //! **Invariants**
-//! - Each party that forms has one task that takes it along, or waits for one that is on its way. So nobody waits for what does
-//!   not come: what is on its way has its limit.
+//! - For each party that forms there is a task that is about to take one along, or enough is on its way, and whatever comes back sees
+//!   to it. So nobody waits for what does not come: what is on its way has its limit.
 //! - A party that ends, however it does, answers everybody in it.
 //! - However many parties wait when the runtime shuts down, that is one step: none starts the next from within its end.
 
@@ -30,9 +30,12 @@ use tokio::runtime::Handle;
 mod tests;
 
 /// So many commands are on their way before parties wait for one to come back.
-const ON_WAY_MAX: usize = 4;
+const ON_WAY_MAX: usize = 8;
 /// So many reads set out by themselves before they form parties.
 const ALONE_MAX: usize = 2;
+/// A party of so many waits for nobody else, unless it has to wait for what is on its way: the next one gathers meanwhile, and is
+/// served meanwhile.
+const LEAVES_AT: usize = 16;
 /// Keys that go together, so that no answer grows without bound.
 const TOGETHER_MAX: usize = 64;
 /// What the answers of a party come to, about.
@@ -187,11 +190,8 @@ impl<S: Server> Gather<S> {
     /// What there is under the name that `write` appends. Harmless to drop at any point.
     pub(super) async fn get(&self, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
         match self.inner.set_out(write) {
-            Start::Now(name, mut on_way) => {
-                let answer = on_way.inner.server.get(name).await;
-                on_way.load = Some(Load::of(std::slice::from_ref(&answer)));
-                answer
-            }
+            // Apart, since few go this way, and it is large.
+            Start::Now(name, on_way) => Box::pin(on_way.travel_alone(name)).await,
             Start::Later(party, seat) => poll_fn(|context| party.poll(seat, context)).await,
             Start::Never => Err(Trouble::Full),
         }
@@ -212,31 +212,33 @@ impl<S: Server> Inner<S> {
             return Start::Never;
         }
         let (party, seat) = gathered.join(write);
-        let departure = gathered.depart();
+        let full = gathered.leave_at_once();
+        let is_due = full.is_none() && gathered.depart();
         drop(gathered);
-        if departure {
-            self.start();
+        if full.is_some() || is_due {
+            self.start(full);
         }
         Start::Later(party, seat)
     }
 
     /// Something has come back.
     fn come_back(self: &Arc<Self>, load: Option<Load>) {
-        let departure = {
+        let is_due = {
             let mut gathered = self.gathered.lock();
             gathered.on_way -= 1;
             gathered.learn(load);
             gathered.depart()
         };
-        if departure {
-            self.start();
+        if is_due {
+            self.start(None);
         }
     }
 
-    /// Starts the task that takes a party along.
-    fn start(self: &Arc<Self>) {
-        let departure = Departure { party: None, has_left: false, on_way: OnWay::new(self) };
-        drop(self.runtime.spawn(departure.travel()));
+    /// Starts the task that takes a party along: this one, which has left, or the one that is the next by then.
+    fn start(self: &Arc<Self>, left: Option<Forming>) {
+        let (names, party) = left.map(|Forming { names, party }| (names, party)).unzip();
+        let departure = Departure { has_left: names.is_some(), party, on_way: OnWay::new(self) };
+        drop(self.runtime.spawn(departure.travel(names)));
     }
 
     /// The runtime has dropped a task that was to take a party along: no other will.
@@ -296,8 +298,20 @@ impl Gathered {
         is_due
     }
 
+    /// The party that forms, if there are enough in it and it need not wait.
+    fn leave_at_once(&mut self) -> Option<Forming> {
+        let is_due = self.parties.len() == 1 && self.on_way < ON_WAY_MAX && self.parties[0].names.len() >= LEAVES_AT;
+        self.on_way += usize::from(is_due);
+        if is_due { self.pop() } else { None }
+    }
+
+    /// The party of a task that was to take one along. One that was in a hurry may have left instead.
     fn leave(&mut self) -> Option<Forming> {
         self.leaving -= 1;
+        self.pop()
+    }
+
+    fn pop(&mut self) -> Option<Forming> {
         let forming = self.parties.pop_front()?;
         self.waiting -= forming.names.len();
         self.crowd = forming.names.len();
@@ -309,6 +323,12 @@ impl<S: Server> OnWay<S> {
     fn new(inner: &Arc<Inner<S>>) -> OnWay<S> {
         OnWay { inner: Arc::clone(inner), load: None }
     }
+
+    async fn travel_alone(mut self, name: Vec<u8>) -> Answer {
+        let answer = self.inner.server.get(name).await;
+        self.load = Some(Load::of(std::slice::from_ref(&answer)));
+        answer
+    }
 }
 
 impl<S: Server> Drop for OnWay<S> {
@@ -318,10 +338,13 @@ impl<S: Server> Drop for OnWay<S> {
 }
 
 impl<S: Server> Departure<S> {
-    async fn travel(mut self) {
-        // Whoever is ready to run asks first, and comes along.
-        tokio::task::yield_now().await;
-        let Some(names) = self.leave() else { return };
+    async fn travel(mut self, mut names: Option<NameList>) {
+        if names.is_none() {
+            // Whoever is ready to run asks first, and comes along.
+            tokio::task::yield_now().await;
+            names = self.leave();
+        }
+        let Some(names) = names else { return };
         let answers = self.on_way.inner.server.get_many(names).await;
         self.on_way.load = Some(Load::of(&answers));
         if let Some(party) = self.party.take() {

@@ -133,6 +133,24 @@ async fn who_was_in_a_party_asks_in_a_party_until_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn a_large_party_waits_for_nobody_and_the_next_one_gathers_meanwhile() {
+    let mut stage = Stage::new(100);
+    let last = u8::try_from(ALONE_MAX + LEAVES_AT + 3).expect("few");
+    let reads = stage.read_together(0..last).await;
+    for len in [1, 1, LEAVES_AT, 3] {
+        let party = stage.next().await;
+        assert_eq!(party.names.len(), len);
+        party.go.send(()).expect("it waits");
+    }
+    for (name, read) in (0..).zip(reads) {
+        assert_eq!(answer(read).await, itself(name));
+    }
+    let read = stage.read(last).await;
+    stage.next().await.go.send(()).expect("it waits");
+    assert_eq!(answer(read).await, itself(last), "nobody is forgotten");
+}
+
+#[tokio::test]
 async fn who_goes_away_harms_nobody_who_waits() {
     let mut stage = Stage::new(100);
     let leaders = stage.read_together([1, 2]).await;
@@ -262,8 +280,9 @@ async fn parties_that_are_late_become_smaller_and_grow_again() {
     large.bytes_in_time.store(usize::MAX, Ordering::Relaxed);
     assert_eq!(answered(&gather).await, 64);
     assert_eq!(answered(&gather).await, 64);
-    let largest = large.parties.lock().last().copied();
-    assert!(largest >= Some(TOGETHER_MAX - ALONE_MAX), "{largest:?}");
+    // As large as leaves at once, since nothing is on its way for long.
+    let largest = large.parties.lock().iter().rev().take(4).max().copied();
+    assert_eq!(largest, Some(LEAVES_AT));
 }
 
 #[test]

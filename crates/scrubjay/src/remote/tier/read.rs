@@ -34,10 +34,10 @@ impl RemoteTier {
     pub(crate) async fn get(&self, key: &[u8]) -> Option<Bytes> {
         let inner = &self.inner;
         let outset = inner.set_out(key)?;
+        // What is large lies apart: this is copied for each key that is looked up.
         let found = if inner.remote.is_raw {
-            let name = inner.names.data(key);
-            let mut answers = self.link.run_many(vec![of("GET", &name), of("PTTL", &name)]).await.into_iter();
-            with_ttl(answers.next(), answers.next())
+            let mut answers = Box::pin(self.ask_raw(std::iter::once(key))).await;
+            answers.pop().unwrap_or_else(no_answer)
         } else {
             self.gather.get(|name| inner.names.write_data(key, name)).await
         };
@@ -49,11 +49,15 @@ impl RemoteTier {
         let inner = &self.inner;
         let outsets: Vec<Option<Outset>> = keys.iter().map(|key| inner.set_out(key.as_ref())).collect();
         let asked = keys.iter().zip(&outsets).filter(|(_, outset)| outset.is_some()).map(|(key, _)| key.as_ref());
-        let answers = if inner.remote.is_raw { self.ask_raw(asked).await } else { self.ask_together(asked).await };
+        let answers = if inner.remote.is_raw {
+            Box::pin(self.ask_raw(asked)).await
+        } else {
+            Box::pin(self.ask_together(asked)).await
+        };
         let mut answers = answers.into_iter();
         let come_back = |(key, outset): (_, Option<Outset>)| {
             let outset = outset?;
-            let found = answers.next().unwrap_or_else(|| Err(Trouble::Lost("no answer".into())));
+            let found = answers.next().unwrap_or_else(no_answer);
             inner.come_back(AsRef::as_ref(key), outset, found)
         };
         keys.iter().zip(outsets).map(come_back).collect()
@@ -225,9 +229,12 @@ pub(super) fn raw_value(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().saturating_sub(TTL_LEN)]
 }
 
+fn no_answer() -> Answer {
+    Err(Trouble::Lost("no answer".into()))
+}
+
 fn with_ttl(value: Option<Result<Value, Trouble>>, ttl: Option<Result<Value, Trouble>>) -> Result<Value, Trouble> {
-    let missing = || Err(Trouble::Lost("no answer".into()));
-    match (value.unwrap_or_else(missing)?, ttl.unwrap_or_else(missing)?) {
+    match (value.unwrap_or_else(no_answer)?, ttl.unwrap_or_else(no_answer)?) {
         // Gone between the two questions.
         (_, Value::Int(-2)) => Ok(Value::Nil),
         (Value::BulkString(value), Value::Int(ttl)) => Ok(Value::BulkString(raw_with_ttl(value, ttl))),
