@@ -12,6 +12,9 @@ pub(crate) async fn show(page: &mut Page, service: &Service) -> Result<(), Failu
     for process in [a, b] {
         process.name("user:2", database).await?;
     }
+    for process in [a, b] {
+        process.keeps_in_memory("user:2").await;
+    }
     line.cut();
     until("both know that it is away", async || !a.is_serving() && !b.is_serving()).await?;
     while_away(page, service).await?;

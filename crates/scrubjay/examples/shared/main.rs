@@ -62,6 +62,15 @@ impl Process {
         self.users.stats().remote_store.unwrap_or_default()
     }
 
+    /// Asks until memory answers: who has a value from the server may hear once more that another process has just stored it.
+    async fn keeps_in_memory(&self, user: &str) -> bool {
+        let in_memory = async || {
+            let before = self.users.stats().memory.hits;
+            self.users.get(user).await.is_some() && self.users.stats().memory.hits > before
+        };
+        until("it is in memory", in_memory).await.is_ok()
+    }
+
     /// The user's name, by whichever tier has it, or by a query.
     async fn name(&self, user: &str, database: &Database) -> Result<String, scrubjay::Error> {
         let database = database.clone();

@@ -29,16 +29,7 @@ async fn one_load(page: &mut Page, service: &Service) -> Result<(), Failure> {
     page.holds("got the name", right, 200);
     page.holds("queries", database.queries(), 1);
     page.holds("loads in both processes", a.users.stats().loads + b.users.stats().loads, 1);
-    // Who waited for the other's load has its value from the server, and keeps it in memory from the next lookup on.
-    let mut is_in_both = true;
-    for process in [a, b] {
-        let hits = || process.users.stats().memory.hits;
-        let in_memory = async || {
-            let before = hits();
-            process.users.get("user:1").await.is_some() && hits() > before
-        };
-        is_in_both &= until("it is in memory", in_memory).await.is_ok();
-    }
+    let is_in_both = a.keeps_in_memory("user:1").await && b.keeps_in_memory("user:1").await;
     page.holds("from then on both have it in memory", is_in_both, true);
     page.holds("queries still", database.queries(), 1);
     Ok(())
