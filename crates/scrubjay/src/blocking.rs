@@ -30,7 +30,7 @@ use wait::{now_or_hear, now_or_park, now_or_wait};
 /// [`LocalSet`](tokio::task::LocalSet) that is impossible, and tokio panics.)
 ///
 /// A cache that was built on a single-threaded runtime needs that to run while one waits: a load, and a call that has to ask a
-/// remote or an object tier, waits for what is done there. If it does not run for a second (ten for a load), loads and writes
+/// remote or an object tier, waits for what is done there. If it does not run for two seconds (eleven for a load), loads and writes
 /// are `Invalid`, and reads miss, which is logged as an error. What such a write has begun is done when the runtime runs again.
 ///
 /// ```
