@@ -165,13 +165,24 @@ impl Missed {
         self.bytes
     }
 
-    /// So many changes at most whose fence is over: by the clock of the server that has the key, or by the tier's own count.
-    pub(super) fn due(&self, now_ms: u64, server_ms: impl Fn(&[u8]) -> u64, count: usize) -> Vec<(Vec<u8>, Change)> {
-        let due = self
-            .changes
-            .iter()
-            .filter(|(key, change)| change.fence_at(now_ms) == 0 || change.fence_ms < server_ms(key));
-        due.take(count).map(|(key, change)| (key.clone(), change.clone())).collect()
+    /// So many changes at most whose fence is over, by the clock of the server that has the key or by the tier's own count: those with
+    /// the smallest numbers beyond `after`, in their order. O(changes).
+    pub(super) fn due(
+        &self,
+        now_ms: u64,
+        server_ms: impl Fn(&[u8]) -> u64,
+        after: u64,
+        count: usize,
+    ) -> Vec<(Vec<u8>, Change)> {
+        let is_over = |key: &[u8], change: &Change| change.fence_at(now_ms) == 0 || change.fence_ms < server_ms(key);
+        let due = self.changes.iter().filter(|(key, change)| change.number > after && is_over(key, change));
+        let mut due: Vec<(&Vec<u8>, &Change)> = due.collect();
+        if due.len() > count {
+            due.select_nth_unstable_by_key(count, |(_, change)| change.number);
+            due.truncate(count);
+        }
+        due.sort_unstable_by_key(|(_, change)| change.number);
+        due.into_iter().map(|(key, change)| (key.clone(), change.clone())).collect()
     }
 
     /// The keys that are wanted, of those of which something is still to be done.

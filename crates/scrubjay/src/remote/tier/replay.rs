@@ -36,11 +36,13 @@ impl Inner {
             self.missed.lock().mark_done(mark, number);
             self.count(Count::Replayed);
         }
+        // What cannot be done for a reason of its own waits for the next time, and holds up nothing behind it.
+        let mut after = 0;
         loop {
-            let due = self.due(link, BATCH);
-            if due.is_empty() || !self.replay(link, due).await? {
-                break;
-            }
+            let due = self.due(link, after, BATCH);
+            let Some((_, last)) = due.last() else { break };
+            after = last.number;
+            self.replay(link, due).await?;
         }
         let missed = self.missed.lock();
         if missed.is_empty() {
@@ -49,11 +51,11 @@ impl Inner {
         Ok(())
     }
 
-    /// Changes that may be done now.
-    pub(super) fn due(&self, link: &Link, count: usize) -> Vec<(Vec<u8>, Change)> {
+    /// Changes that may be done now, beyond the one of that number.
+    pub(super) fn due(&self, link: &Link, after: u64, count: usize) -> Vec<(Vec<u8>, Change)> {
         let alone_ms = (!link.is_cluster()).then(|| self.server_ms(None, b""));
         let server_ms = |key: &[u8]| alone_ms.unwrap_or_else(|| self.server_ms(Some(link), &self.names.data(key)));
-        self.missed.lock().due(self.elapsed_ms(), server_ms, count)
+        self.missed.lock().due(self.elapsed_ms(), server_ms, after, count)
     }
 
     /// The same without waiting for it, unless somebody is at it.
@@ -79,8 +81,11 @@ impl Inner {
         (wide(missed.len()), wide(missed.bytes()))
     }
 
-    /// Whether something of it is done now.
-    async fn replay(&self, link: &Link, due: Vec<(Vec<u8>, Change)>) -> Result<bool, Trouble> {
+    /// Does these, as far as they can be done.
+    ///
+    /// # Errors
+    /// The server is away again.
+    async fn replay(&self, link: &Link, due: Vec<(Vec<u8>, Change)>) -> Result<(), Trouble> {
         let due: Vec<(Vec<u8>, Change, KeyNames)> = due
             .into_iter()
             .filter_map(|(key, change)| {
@@ -95,17 +100,12 @@ impl Inner {
             acts.push((&key[..], names, act));
         }
         let answers = self.ask_many(link, acts).await;
-        let (mut is_done, mut worst) = (false, None);
+        let mut worst = None;
         for ((key, change, _), (answer, deadline_ms)) in due.iter().zip(answers) {
-            match self.replayed(key, change, answer, deadline_ms) {
-                Ok(is_this_done) => is_done |= is_this_done,
-                Err(trouble) => worst = Some(trouble),
-            }
+            let replayed = self.replayed(key, change, answer, deadline_ms);
+            worst = replayed.err().filter(Trouble::concerns_the_tier).or(worst);
         }
-        match worst {
-            Some(trouble) if trouble.concerns_the_tier() => Err(trouble),
-            _ => Ok(is_done),
-        }
+        worst.map_or(Ok(()), Err)
     }
 
     fn act_of<'a>(&self, change: &'a Change) -> Act<'a> {
@@ -131,12 +131,12 @@ impl Inner {
         change: &Change,
         answer: Result<Answer, Trouble>,
         deadline_ms: u64,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<(), Trouble> {
         let is_insert = matches!(self.act_of(change), Act::Replay { .. });
         let done = |count| {
             self.missed.lock().done(key, change.number);
             self.count(count);
-            Ok(true)
+            Ok(())
         };
         match answer {
             Ok(Answer::Done) => done(Count::Replayed),
@@ -151,7 +151,7 @@ impl Inner {
                 self.gone_for_want_of_memory(key);
                 done(Count::Replayed)
             }
-            Ok(_) => Ok(false),
+            Ok(_) => Ok(()),
             Err(trouble) => {
                 if is_insert && trouble.may_be_done() {
                     self.missed.lock().doubt(key, change.number, deadline_ms, self.elapsed_ms());
