@@ -162,10 +162,10 @@ impl Inner {
         }
     }
 
-    /// Another has changed it.
+    /// Another has changed it. What is counted has been done.
     fn believe(&self, key: &[u8]) {
-        self.count(Count::Invalidation);
         self.tell_changed(key);
+        self.count(Count::Invalidation);
     }
 
     /// Some of the keys that wait to be checked; if there are none, nobody checks any more.
