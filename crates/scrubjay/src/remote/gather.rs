@@ -1,11 +1,11 @@
-//! Reads of single keys that meet on their way to the server, and go on together.
+//! Reads of single keys that meet on their way to the server, and go on together; and batches, which go in parts.
 //!
 //! A read sets out at once as long as few are on their way. Where there are more they form a **party**: it leaves when whoever is
 //! ready to run on the runtime has run, so that those who were answered together ask together again, and costs both sides a
 //! fraction of what it costs to ask for each. It takes no timer, and a caller who is alone pays nothing for it.
 //!
 //! A party is as large as its answers are small: large values that went together would be one answer, which takes longer than any
-//! command may, so that nobody got any of them.
+//! command may, so that nobody got any of them. So is a part of a batch, and few parts are on their way at once.
 //!
 //! The names of a party stand one behind the other in one buffer, and its answers in one place that all of them have: nobody in
 //! it allocates anything of its own.
@@ -18,6 +18,7 @@
 
 use super::link::{Link, Trouble};
 use super::transactions::of;
+use futures_util::future::join_all;
 use parking_lot::Mutex;
 use redis::{Cmd, Value};
 use std::collections::VecDeque;
@@ -38,8 +39,15 @@ const ALONE_MAX: usize = 2;
 const LEAVES_AT: usize = 16;
 /// Keys that go together, so that no answer grows without bound.
 const TOGETHER_MAX: usize = 64;
-/// What the answers of a party come to, about.
+/// What the answers of a party, or of a part of a batch, come to, about.
 const TOGETHER_BYTES: usize = 1 << 20;
+/// Keys of a batch that go together.
+const PART_MAX: usize = 256;
+/// The same as long as nothing is known of how large the values are.
+const PART_MAX_AT_FIRST: usize = 16;
+/// Parts of a batch that are on their way at once. What has to wait behind their answers, on the same connection, is not only the
+/// commands of others, but also the question whether the connection lives.
+const PARTS_ON_WAY: usize = 4;
 
 /// What a read comes to.
 pub(super) type Answer = Result<Value, Trouble>;
@@ -86,6 +94,8 @@ struct Gathered {
     crowd: usize,
     /// How many the next one may be.
     room: usize,
+    /// How many keys of a batch go together.
+    part_max: usize,
 }
 
 /// What has come back of a command.
@@ -145,6 +155,12 @@ impl NameList {
         self.ends.push(self.bytes.len());
     }
 
+    fn of<'a>(names: impl Iterator<Item = &'a [u8]>) -> NameList {
+        let mut list = NameList::default();
+        names.for_each(|name| list.push(|bytes| bytes.extend_from_slice(name)));
+        list
+    }
+
     pub(super) fn len(&self) -> usize {
         self.ends.len()
     }
@@ -195,6 +211,38 @@ impl<S: Server> Gather<S> {
             Start::Later(party, seat) => poll_fn(|context| party.poll(seat, context)).await,
             Start::Never => Err(Trouble::Full),
         }
+    }
+
+    /// What there is under the names of a batch, in their order. Each of its parts has its own time.
+    pub(super) async fn get_many(&self, names: NameList) -> Vec<Answer> {
+        if names.len() <= self.part_max() {
+            return self.ask(names).await;
+        }
+        let mut answers = Vec::with_capacity(names.len());
+        let mut left = names.iter();
+        while answers.len() < names.len() {
+            let part_max = self.part_max();
+            let parts = (0..PARTS_ON_WAY).map(|_| NameList::of(left.by_ref().take(part_max)));
+            let parts: Vec<NameList> = parts.filter(|part| part.len() > 0).collect();
+            answers.extend(join_all(parts.into_iter().map(|part| self.ask(part))).await.into_iter().flatten());
+        }
+        answers
+    }
+
+    /// So many keys of a batch go together now.
+    pub(super) fn part_max(&self) -> usize {
+        self.inner.gathered.lock().part_max
+    }
+
+    /// Answers that others have asked for show how large values are, too.
+    pub(super) fn learn(&self, answers: &[Answer]) {
+        self.inner.gathered.lock().learn(Some(Load::of(answers)));
+    }
+
+    async fn ask(&self, names: NameList) -> Vec<Answer> {
+        let answers = self.inner.server.get_many(names).await;
+        self.learn(&answers);
+        answers
     }
 }
 
@@ -266,14 +314,23 @@ impl Load {
 
 impl Gathered {
     fn new() -> Gathered {
-        Gathered { on_way: 0, leaving: 0, parties: VecDeque::new(), waiting: 0, crowd: 0, room: TOGETHER_MAX }
+        Gathered {
+            on_way: 0,
+            leaving: 0,
+            parties: VecDeque::new(),
+            waiting: 0,
+            crowd: 0,
+            room: TOGETHER_MAX,
+            part_max: PART_MAX_AT_FIRST,
+        }
     }
 
-    /// Parties become smaller at once, and larger by and by.
+    /// Parties and parts become smaller at once, and larger by and by.
     fn learn(&mut self, load: Option<Load>) {
         let Some(Load { keys, bytes, is_late }) = load else { return };
         let room = if is_late { keys / 2 } else { keys.saturating_mul(TOGETHER_BYTES) / bytes.max(1) };
         self.room = room.clamp(1, TOGETHER_MAX.min(2 * self.room));
+        self.part_max = room.clamp(1, PART_MAX.min(2 * self.part_max));
     }
 
     fn join(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> (Arc<Party>, usize) {

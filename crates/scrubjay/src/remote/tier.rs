@@ -42,6 +42,7 @@ use crate::kept::Keeping;
 use crate::tags::Mark;
 use ahash::RandomState;
 use arc_swap::ArcSwapOption;
+use beats::Beats;
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -51,6 +52,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
+mod beats;
 mod clocks;
 mod load;
 mod raise;
@@ -226,6 +228,7 @@ pub(super) struct Inner {
     outage: AtomicUsize,
     /// The last moment at which every change was known to have been heard of, by the cache's clock.
     trusted_ms: AtomicU64,
+    beats: Beats,
     /// Whether news of the stamps wait to be read.
     are_stamps_due: AtomicBool,
     catching_up: tokio::sync::Mutex<()>,
@@ -278,6 +281,7 @@ impl RemoteTier {
             link: ArcSwapOption::empty(),
             outage: AtomicUsize::new(0),
             trusted_ms: AtomicU64::new(now_ms),
+            beats: Beats::default(),
             are_stamps_due: AtomicBool::new(false),
             catching_up: tokio::sync::Mutex::const_new(()),
             draining: Arc::default(),

@@ -285,6 +285,50 @@ async fn parties_that_are_late_become_smaller_and_grow_again() {
     assert_eq!(largest, Some(LEAVES_AT));
 }
 
+/// So many times the same name.
+fn names(count: usize) -> NameList {
+    NameList::of(std::iter::repeat_n(&b"name"[..], count))
+}
+
+#[tokio::test]
+async fn few_parts_of_a_batch_are_on_their_way_at_once() {
+    let mut stage = Stage::new(100);
+    let gather = Arc::clone(&stage.gather);
+    let batch = tokio::spawn(async move { gather.get_many(names(100)).await });
+    let mut asked = 0;
+    while asked < 100 {
+        let_all_run().await;
+        let mut parts = Vec::new();
+        while let Ok(part) = stage.asked.try_recv() {
+            parts.push(part);
+        }
+        assert!((1..=PARTS_ON_WAY).contains(&parts.len()), "{} parts", parts.len());
+        for part in parts {
+            asked += part.names.len();
+            part.go.send(()).expect("it waits");
+        }
+    }
+    let answers = tokio::time::timeout(Duration::from_secs(30), batch).await.expect("it ends").expect("no panic");
+    assert_eq!(answers, vec![Ok(Value::BulkString(b"name".to_vec())); 100]);
+}
+
+#[tokio::test]
+async fn the_parts_of_a_batch_are_as_large_as_its_values_are_small() {
+    let large = Large::new(1 << 20, 4 << 20);
+    let gather = Gather::new(large.clone(), Handle::current(), 1_000);
+    gather.get_many(names(100)).await;
+    large.parties.lock().clear();
+    let answers = gather.get_many(names(100)).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 100);
+    assert!(large.parties.lock().iter().all(|len| len << 20 <= 4 << 20), "{:?}", large.parties.lock());
+
+    let small = Large::new(100, usize::MAX);
+    let gather = Gather::new(small.clone(), Handle::current(), 1_000);
+    assert_eq!(gather.get_many(names(5_000)).await.len(), 5_000);
+    let parts = small.parties.lock();
+    assert_eq!((parts[0], parts.iter().max()), (PART_MAX_AT_FIRST, Some(&PART_MAX)));
+}
+
 #[test]
 fn a_shutdown_with_thousands_of_parties_does_not_take_the_stack_for_each() {
     let shutdown = || {

@@ -1,7 +1,7 @@
 //! Looking keys up, and reading what was found.
 
 use super::super::counters::Count;
-use super::super::gather::{Answer, NameList, Server};
+use super::super::gather::{Answer, NameList};
 use super::super::link::Trouble;
 use super::super::names::KeyNames;
 use super::super::transactions::of;
@@ -10,15 +10,11 @@ use crate::entry::{SharedBorn, Tags, Times};
 use crate::error::BoxError;
 use crate::kept::{Kept, Unusable};
 use bytes::Bytes;
-use futures_util::future::join_all;
 use redis::Value;
 use std::sync::atomic::Ordering;
 
 /// In raw mode what was found carries the time that it has left behind it, 8 bytes: how many milliseconds, less than 0 for ever.
 const TTL_LEN: usize = 8;
-
-/// Keys of one call that are asked for in one command.
-const TOGETHER_MAX: usize = 256;
 
 /// How things stood when a lookup set out.
 #[derive(Clone, Copy)]
@@ -36,7 +32,7 @@ impl RemoteTier {
         let outset = inner.set_out(key)?;
         // What is large lies apart: this is copied for each key that is looked up.
         let found = if inner.remote.is_raw {
-            let mut answers = Box::pin(self.ask_raw(std::iter::once(key))).await;
+            let mut answers = Box::pin(self.ask_raw(&[key])).await;
             answers.pop().unwrap_or_else(no_answer)
         } else {
             self.gather.get(|name| inner.names.write_data(key, name)).await
@@ -50,9 +46,12 @@ impl RemoteTier {
         let outsets: Vec<Option<Outset>> = keys.iter().map(|key| inner.set_out(key.as_ref())).collect();
         let asked = keys.iter().zip(&outsets).filter(|(_, outset)| outset.is_some()).map(|(key, _)| key.as_ref());
         let answers = if inner.remote.is_raw {
-            Box::pin(self.ask_raw(asked)).await
+            let asked: Vec<&[u8]> = asked.collect();
+            Box::pin(self.ask_raw(&asked)).await
         } else {
-            Box::pin(self.ask_together(asked)).await
+            let mut names = NameList::default();
+            asked.for_each(|key| names.push(|name| inner.names.write_data(key, name)));
+            Box::pin(self.gather.get_many(names)).await
         };
         let mut answers = answers.into_iter();
         let come_back = |(key, outset): (_, Option<Outset>)| {
@@ -63,42 +62,26 @@ impl RemoteTier {
         keys.iter().zip(outsets).map(come_back).collect()
     }
 
-    async fn ask_together(&self, keys: impl Iterator<Item = &[u8]>) -> Vec<Answer> {
-        let mut parts: Vec<NameList> = Vec::new();
-        for key in keys {
-            if parts.last().is_none_or(|last| last.len() >= TOGETHER_MAX) {
-                parts.push(NameList::default());
+    async fn ask_raw(&self, mut keys: &[&[u8]]) -> Vec<Answer> {
+        let mut found = Vec::with_capacity(keys.len());
+        while !keys.is_empty() {
+            let (part, left) = keys.split_at(keys.len().min(self.gather.part_max()));
+            keys = left;
+            let names = part.iter().map(|key| self.inner.names.data(key));
+            let commands = names.flat_map(|name| [of("GET", &name), of("PTTL", &name)]).collect();
+            let answers = self.link.run_many(commands).await;
+            self.gather.learn(&answers);
+            let mut answers = answers.into_iter();
+            while let Some(value) = answers.next() {
+                found.push(with_ttl(Some(value), answers.next()));
             }
-            if let Some(part) = parts.last_mut() {
-                part.push(|name| self.inner.names.write_data(key, name));
-            }
-        }
-        match parts.pop() {
-            None => Vec::new(),
-            Some(all) if parts.is_empty() => self.link.get_many(all).await,
-            Some(last) => {
-                parts.push(last);
-                join_all(parts.into_iter().map(|part| self.link.get_many(part))).await.concat()
-            }
-        }
-    }
-
-    async fn ask_raw(&self, keys: impl Iterator<Item = &[u8]>) -> Vec<Answer> {
-        let commands = keys.flat_map(|key| {
-            let name = self.inner.names.data(key);
-            [of("GET", &name), of("PTTL", &name)]
-        });
-        let mut answers = self.link.run_many(commands.collect()).await.into_iter();
-        let mut found = Vec::with_capacity(answers.len() / 2);
-        while let Some(value) = answers.next() {
-            found.push(with_ttl(Some(value), answers.next()));
         }
         found
     }
 
     /// Of keys that there were news of: whether the server itself has let the entry go, since its time was over or it needed the room.
-    /// Then there is neither an entry nor the mark of a removal, by a caller or by a load that has found it outdated. Whatever is not known was not; nor is it in raw mode, where others
-    /// remove without a mark.
+    /// Then there is neither an entry nor the mark of a removal, by a caller or by a load that has found it outdated. Whatever is not
+    /// known was not; nor is it in raw mode, where others remove without a mark, or when the mark may have been there and be gone.
     pub(crate) async fn were_let_go(&self, keys: &[Vec<u8>]) -> Vec<bool> {
         let names: Vec<_> = keys.iter().map(|key| self.inner.names.of(key)).collect();
         if self.inner.remote.is_raw || names.iter().any(Option::is_none) {
@@ -110,6 +93,9 @@ impl RemoteTier {
             exist
         };
         let answers = self.link.run_many(names.into_iter().flatten().map(exist).collect()).await;
+        if self.inner.beats.may_be_late(self.inner.elapsed_ms()) {
+            return vec![false; keys.len()];
+        }
         let mut were = answers.into_iter().map(|answer| matches!(answer, Ok(Value::Int(0))));
         keys.iter().map(|_| were.next().unwrap_or(false)).collect()
     }

@@ -105,6 +105,7 @@ impl Watcher for Ear {
     fn heartbeat<'a>(&'a self, link: &'a Link) -> BoxFuture<'a, Result<(), Trouble>> {
         Box::pin(async move {
             self.0.beat(link).await?;
+            self.0.beats.beat(self.0.elapsed_ms());
             self.0.trusted_ms.store(self.0.clock.now_ms(), Ordering::Release);
             self.0.drain_behind();
             Ok(())
@@ -234,6 +235,7 @@ impl Inner {
             self.distrust();
         }
         self.drain(link).await?;
+        self.beats.begin(self.elapsed_ms());
         if !self.is_connected() {
             self.outage.fetch_add(1, Ordering::AcqRel);
         }

@@ -364,5 +364,8 @@ async fn what_a_load_has_found_outdated_was_not_let_go_by_the_server() {
         // It found no value, which is not remembered.
         assert_eq!(b.tier.fill(lease, None).await, Filled::Stored);
         assert_eq!(a.tier.were_let_go(&keys).await, [false, true]);
+        // A process that has stood still hears of a removal when its mark is gone.
+        a.tier.inner.beats.beat(a.tier.inner.elapsed_ms() + 60_000);
+        assert_eq!(a.tier.were_let_go(&keys).await, [false, false]);
     }
 }
