@@ -220,13 +220,15 @@ impl<S: Server> Gather<S> {
         }
         let mut answers = Vec::with_capacity(names.len());
         let mut left = names.iter();
-        while answers.len() < names.len() {
+        loop {
             let part_max = self.part_max();
             let parts = (0..PARTS_ON_WAY).map(|_| NameList::of(left.by_ref().take(part_max)));
-            let parts: Vec<NameList> = parts.filter(|part| part.len() > 0).collect();
-            answers.extend(join_all(parts.into_iter().map(|part| self.ask(part))).await.into_iter().flatten());
+            let asked: Vec<_> = parts.filter(|part| part.len() > 0).map(|part| self.ask(part)).collect();
+            if asked.is_empty() {
+                return answers;
+            }
+            answers.extend(join_all(asked).await.into_iter().flatten());
         }
-        answers
     }
 
     /// So many keys of a batch go together now.

@@ -195,14 +195,14 @@ async fn parties_are_bounded_and_so_are_those_who_wait() {
     }
 }
 
-#[test]
-fn whoever_waits_when_the_runtime_shuts_down_is_told() {
+/// A runtime shuts down while so many reads are under way: those that wait are told. Returns what the server was asked before.
+fn shut_down_under(reads: usize, waiting_max: usize) -> UnboundedReceiver<Asked> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let (sender, mut asked) = unbounded_channel();
-    let gather = Gather::new(Slow(sender), runtime.handle().clone(), 100);
+    let (sender, asked) = unbounded_channel();
+    let gather = Gather::new(Slow(sender), runtime.handle().clone(), waiting_max);
     let mut waiting = Vec::new();
-    for name in 0..8 {
-        let mut read = Box::pin(gather.get(move |out: &mut Vec<u8>| out.push(name)));
+    for _ in 0..reads {
+        let mut read = Box::pin(gather.get(|out: &mut Vec<u8>| out.push(1)));
         assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
         waiting.push(read);
     }
@@ -211,7 +211,12 @@ fn whoever_waits_when_the_runtime_shuts_down_is_told() {
         let answer = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(answer, Poll::Ready(Err(Trouble::Lost(_)))));
     }
-    assert!(asked.try_recv().is_ok());
+    asked
+}
+
+#[test]
+fn whoever_waits_when_the_runtime_shuts_down_is_told() {
+    assert!(shut_down_under(8, 100).try_recv().is_ok());
 }
 
 /// Values of so many bytes, in parties that are answered in time if they are not larger than that.
@@ -331,22 +336,7 @@ async fn the_parts_of_a_batch_are_as_large_as_its_values_are_small() {
 
 #[test]
 fn a_shutdown_with_thousands_of_parties_does_not_take_the_stack_for_each() {
-    let shutdown = || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let (sender, _asked) = unbounded_channel();
-        let gather = Gather::new(Slow(sender), runtime.handle().clone(), 1 << 20);
-        let mut waiting = Vec::new();
-        for _ in 0..TOGETHER_MAX << 11 {
-            let mut read = Box::pin(gather.get(|out: &mut Vec<u8>| out.push(1)));
-            assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
-            waiting.push(read);
-        }
-        drop(runtime);
-        for mut read in waiting.drain(ALONE_MAX..) {
-            let answer = read.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(matches!(answer, Poll::Ready(Err(Trouble::Lost(_)))));
-        }
-    };
+    let shutdown = || drop(shut_down_under(TOGETHER_MAX << 11, 1 << 20));
     let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(shutdown).expect("a thread");
     thread.join().expect("it has room enough");
 }
